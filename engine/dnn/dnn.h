@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What runs fast: oneDNN primitives and a few kernels of our own.  The only
+ * room that sees oneDNN and OpenMP.
+ */
+#ifndef ENGINE_DNN_DNN_H
+#define ENGINE_DNN_DNN_H
+
+#include "engine/ir/graph.h"
+#include "engine/ir/kernel.h"
+
+/* Ended by NULL. */
+extern const struct kernel *const dnn_kernels[];
+
+/*
+ * Joins DequantizeLinear and QuantizeLinear to the operator between them
+ * (node.in_q, node.out_q) wherever a kernel of this room then runs the whole
+ * as one integer primitive; writes node.note where it does not.  Shapes are
+ * known, pass_fuse() has run.
+ */
+int dnn_join(struct graph *g, struct err *e);
+
+const char *dnn_isa(void);
+const char *dnn_version_text(void);
+bool dnn_has_vnni(void);
+void dnn_set_threads(int n);
+
+#endif

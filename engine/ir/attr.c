@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/ir/attr.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/ir/graph.h"
+
+static const struct {
+    const char *name;
+    enum attr_type type;
+} types[] = {
+    {"allowzero", ATTR_INT},
+    {"alpha", ATTR_FLOAT},
+    {"approximate", ATTR_STRING},
+    {"auto_pad", ATTR_STRING},
+    {"axes", ATTR_INTS},
+    {"axis", ATTR_INT},
+    {"batch_dims", ATTR_INT},
+    {"beta", ATTR_FLOAT},
+    {"bias", ATTR_FLOAT},
+    {"blocksize", ATTR_INT},
+    {"ceil_mode", ATTR_INT},
+    {"coordinate_transformation_mode", ATTR_STRING},
+    {"count_include_pad", ATTR_INT},
+    {"cubic_coeff_a", ATTR_FLOAT},
+    {"dilations", ATTR_INTS},
+    {"end", ATTR_INT},
+    {"epsilon", ATTR_FLOAT},
+    {"exclude_outside", ATTR_INT},
+    {"extrapolation_value", ATTR_FLOAT},
+    {"fmod", ATTR_INT},
+    {"gamma", ATTR_FLOAT},
+    {"group", ATTR_INT},
+    {"keepdims", ATTR_INT},
+    {"kernel_shape", ATTR_INTS},
+    {"momentum", ATTR_FLOAT},
+    {"nearest_mode", ATTR_STRING},
+    {"noop_with_empty_axes", ATTR_INT},
+    {"num_outputs", ATTR_INT},
+    {"output_padding", ATTR_INTS},
+    {"output_shape", ATTR_INTS},
+    {"pads", ATTR_INTS},
+    {"perm", ATTR_INTS},
+    {"scales", ATTR_FLOATS},
+    {"select_last_index", ATTR_INT},
+    {"size", ATTR_INT},
+    {"spatial", ATTR_INT},
+    {"start", ATTR_INT},
+    {"storage_order", ATTR_INT},
+    {"strides", ATTR_INTS},
+    {"to", ATTR_INT},
+    {"training_mode", ATTR_INT},
+    {"transA", ATTR_INT},
+    {"transB", ATTR_INT},
+};
+
+enum attr_type
+attr_type_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(types[i].name, name) == 0)
+            return types[i].type;
+    return 0;
+}
+
+const struct attr *
+attr_find(const struct node *n, const char *name)
+{
+    for (int i = 0; i < n->n_attrs; i++)
+        if (strcmp(n->attrs[i].name, name) == 0)
+            return &n->attrs[i];
+    return NULL;
+}
+
+static const struct attr *
+find_typed(const struct node *n, const char *name, enum attr_type type)
+{
+    const struct attr *a = attr_find(n, name);
+
+    assert(a == NULL || a->type == type);
+    return a;
+}
+
+int64_t
+attr_int(const struct node *n, const char *name, int64_t dflt)
+{
+    const struct attr *a = find_typed(n, name, ATTR_INT);
+
+    return a == NULL ? dflt : a->i;
+}
+
+float
+attr_float(const struct node *n, const char *name, float dflt)
+{
+    const struct attr *a = find_typed(n, name, ATTR_FLOAT);
+
+    return a == NULL ? dflt : a->f;
+}
+
+const char *
+attr_string(const struct node *n, const char *name, const char *dflt)
+{
+    const struct attr *a = find_typed(n, name, ATTR_STRING);
+
+    return a == NULL ? dflt : a->s;
+}
+
+const int64_t *
+attr_ints(const struct node *n, const char *name, int *count)
+{
+    const struct attr *a = find_typed(n, name, ATTR_INTS);
+
+    *count = a == NULL ? 0 : a->n;
+    return a == NULL ? NULL : a->ints;
+}
+
+const float *
+attr_floats(const struct node *n, const char *name, int *count)
+{
+    const struct attr *a = find_typed(n, name, ATTR_FLOATS);
+
+    *count = a == NULL ? 0 : a->n;
+    return a == NULL ? NULL : a->floats;
+}
+
+static struct attr *
+set(struct graph *g, struct node *n, const char *name, enum attr_type type)
+{
+    struct attr *more;
+    int at = 0;
+
+    while (at < n->n_attrs && strcmp(n->attrs[at].name, name) != 0)
+        at++;
+    if (at == n->n_attrs) {
+        more = arena_new_in(g->arena, (size_t)n->n_attrs + 1, sizeof *more);
+        if (n->n_attrs > 0)
+            memcpy(more, n->attrs, (size_t)n->n_attrs * sizeof *more);
+        n->attrs = more;
+        n->n_attrs++;
+        n->attrs[at].name = arena_strndup(g->arena, name, strlen(name));
+        assert(n->attrs[at].name != NULL);
+    }
+    n->attrs[at].type = type;
+    n->attrs[at].n = 1;
+    return &n->attrs[at];
+}
+
+void
+attr_set_int(struct graph *g, struct node *n, const char *name, int64_t v)
+{
+    set(g, n, name, ATTR_INT)->i = v;
+}
+
+void
+attr_set_float(struct graph *g, struct node *n, const char *name, float v)
+{
+    set(g, n, name, ATTR_FLOAT)->f = v;
+}
+
+void
+attr_set_string(struct graph *g, struct node *n, const char *name,
+                const char *v)
+{
+    char *s = arena_strndup(g->arena, v, strlen(v));
+
+    assert(s != NULL);
+    set(g, n, name, ATTR_STRING)->s = s;
+}
+
+void
+attr_set_ints(struct graph *g, struct node *n, const char *name,
+              const int64_t *v, int count)
+{
+    int64_t *own = arena_new_in(g->arena, (size_t)count, sizeof *own);
+    struct attr *a = set(g, n, name, ATTR_INTS);
+
+    if (count > 0)
+        memcpy(own, v, (size_t)count * sizeof *own);
+    a->ints = own;
+    a->n = count;
+}
+
+void
+attr_remove(struct node *n, const char *name)
+{
+    for (int i = 0; i < n->n_attrs; i++)
+        if (strcmp(n->attrs[i].name, name) == 0) {
+            n->attrs[i] = n->attrs[--n->n_attrs];
+            return;
+        }
+}

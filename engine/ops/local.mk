@@ -1,0 +1,3 @@
+noinst_LIBRARIES += libops.a
+libops_a_SOURCES = \
+	engine/ops/ops.h engine/ops/ops.c
