@@ -17,6 +17,7 @@ enum err_code {
     ERR_CONFLICT,    /* contradicts what is served now */
     ERR_TOO_LARGE,   /* over a configured limit */
     ERR_BUSY,        /* full; worth trying again */
+    ERR_UNAVAILABLE, /* known, but not ready: loading, unloaded, going down */
     ERR_TIMEOUT,     /* a deadline passed */
     ERR_NO_MEMORY,   /* memory sized by a file or request could not be had */
     ERR_NO_SPACE,    /* the disk is full */
