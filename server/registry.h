@@ -28,9 +28,8 @@
 #include "server/repo.h"
 #include "server/route.h"
 
+struct lane; /* worker.h: its queue, sessions and counters */
 struct registry;
-struct queue; /* queue.h */
-struct stats; /* stats.h */
 
 /* A loaded variant.  All members but the last group stay as they are from
  * attach() to detach(). */
@@ -44,9 +43,7 @@ struct variant {
     struct model *model;   /* the engine's, warm */
     struct modelconf conf; /* batching, labels */
 
-    /* attach() sets these, detach() frees them. */
-    struct queue *queue;
-    struct stats *stats;
+    struct lane *lane; /* attach() makes it, detach() frees it */
 
     /* registry.c's own. */
     struct registry *home;

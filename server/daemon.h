@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's parts, in the order they start (main.c): each may use those
+ * above it.
+ */
+#ifndef SERVER_DAEMON_H
+#define SERVER_DAEMON_H
+
+#include <stdatomic.h>
+
+struct auth;
+struct config;
+struct http;
+struct jobs;
+struct loop;
+struct registry;
+struct scheduler;
+struct stats;
+struct tasks;
+struct workers;
+
+enum daemon_state { DAEMON_STARTING, DAEMON_READY, DAEMON_DRAINING };
+
+struct daemon {
+    struct config *config;
+    const char *config_path; /* NULL: none was read */
+    const char *argv0;       /* to find quantctl beside the daemon */
+    struct loop *loop;
+    struct stats *stats;
+    struct tasks *control; /* one thread: what may wait for a disk */
+    struct tasks *spool;   /* one thread: upload bodies */
+    struct tasks *decode;  /* large JSON and compressed bodies */
+    struct scheduler *scheduler;
+    struct workers *workers;
+    struct registry *registry;
+    struct jobs *jobs;
+    struct auth *auth;
+    struct http *http;
+    _Atomic int state; /* enum daemon_state */
+};
+
+#endif

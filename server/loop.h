@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The main thread's event loop: signals, timers, watched folders, and calls
+ * from other threads.  With job.c (child processes) the only place that knows
+ * libuv.  Callbacks run on the main thread and must not block.
+ */
+#ifndef SERVER_LOOP_H
+#define SERVER_LOOP_H
+
+#include "base/err.h"
+
+struct loop;
+struct loop_timer;
+struct loop_watch;
+struct uv_loop_s;
+
+int loop_new(struct loop **out, struct err *e);
+void loop_free(struct loop **l);
+
+/* Runs until loop_stop(). */
+void loop_run(struct loop *l);
+
+/* From any thread. */
+void loop_stop(struct loop *l);
+
+/* fn(arg) soon on the main thread; from any thread. */
+void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
+
+/* fn(arg, signum) each time the signal comes. */
+int loop_signal(struct loop *l, int signum, void (*fn)(void *arg, int signum),
+                void *arg, struct err *e);
+
+/*
+ * fn(arg) after first_ms, then every repeat_ms (0: once).  Main thread only,
+ * or before loop_run(); loop_timer_free() may be called from fn.
+ */
+struct loop_timer *loop_timer_new(struct loop *l, unsigned first_ms,
+                                  unsigned repeat_ms, void (*fn)(void *arg),
+                                  void *arg);
+void loop_timer_free(struct loop_timer **t);
+
+/*
+ * fn(arg) when an entry of the folder appears, vanishes or is renamed; not
+ * what happens in folders below it.  Fails: ERR_NOT_FOUND, ERR_IO.
+ */
+int loop_watch_new(struct loop *l, const char *path, void (*fn)(void *arg),
+                   void *arg, struct loop_watch **out, struct err *e);
+void loop_watch_free(struct loop_watch **w);
+
+/* For job.c's child processes. */
+struct uv_loop_s *loop_uv(struct loop *l);
+
+#endif
