@@ -76,9 +76,9 @@ arena_free(struct arena **a)
 }
 
 static struct block *
-block_add(struct arena *a, size_t size)
+block_add(struct arena *a, size_t size, void *(*get)(size_t bytes))
 {
-    struct block *b = mem_try_aligned(sizeof *b + size);
+    struct block *b = get(sizeof *b + size);
 
     if (b == NULL)
         return NULL;
@@ -94,8 +94,8 @@ block_add(struct arena *a, size_t size)
     return b;
 }
 
-void *
-arena_try(struct arena *a, size_t n, size_t size)
+static void *
+cut(struct arena *a, size_t n, size_t size, void *(*get)(size_t bytes))
 {
     struct block *b = a->blocks;
     size_t want;
@@ -107,7 +107,7 @@ arena_try(struct arena *a, size_t n, size_t size)
     if (want == 0)
         want = MEM_ALIGN;
     if (b == NULL || b->size - b->used < want) {
-        b = block_add(a, want > BLOCK / 4 ? want : BLOCK);
+        b = block_add(a, want > BLOCK / 4 ? want : BLOCK, get);
         if (b == NULL)
             return NULL;
     }
@@ -119,9 +119,15 @@ arena_try(struct arena *a, size_t n, size_t size)
 }
 
 void *
+arena_try(struct arena *a, size_t n, size_t size)
+{
+    return cut(a, n, size, mem_try_aligned);
+}
+
+void *
 arena_new_in(struct arena *a, size_t n, size_t size)
 {
-    void *p = arena_try(a, n, size);
+    void *p = cut(a, n, size, mem_new_aligned);
 
     if (p == NULL)
         abort();

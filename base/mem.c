@@ -42,18 +42,30 @@ mem_try(size_t n, size_t size)
     return calloc(n ? n : 1, size ? size : 1); /* calloc checks n * size */
 }
 
-void *
-mem_try_aligned(size_t bytes)
+static void *
+aligned(size_t bytes)
 {
     void *p;
 
-    if (fails_now() || bytes > SIZE_MAX - MEM_ALIGN)
+    if (bytes > SIZE_MAX - MEM_ALIGN)
         return NULL;
     bytes = (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
     p = aligned_alloc(MEM_ALIGN, bytes ? bytes : MEM_ALIGN);
     if (p != NULL)
         memset(p, 0, bytes);
     return p;
+}
+
+void *
+mem_try_aligned(size_t bytes)
+{
+    return fails_now() ? NULL : aligned(bytes);
+}
+
+void *
+mem_new_aligned(size_t bytes)
+{
+    return or_abort(aligned(bytes));
 }
 
 void

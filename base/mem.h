@@ -29,6 +29,9 @@ void *mem_try(size_t n, size_t size);
  */
 void *mem_try_aligned(size_t bytes);
 
+/* The same for sizes fixed by the source code: aborts when there is none. */
+void *mem_new_aligned(size_t bytes);
+
 void mem_free(void *p);
 
 /* A copy of the string that mem_free frees; aborts when memory is short. */
