@@ -286,79 +286,115 @@ graph_sweep(struct graph *g)
     mem_free(uses);
 }
 
-/* True when every input of n is at hand. */
-static bool
-ready(const struct graph *g, const struct node *n, const bool *have)
+static int
+made_by_nobody(const struct graph *g, const struct node *n, int id,
+               struct err *e)
 {
-    for (int k = 0; k < n->n_in; k++)
-        if (n->in[k] >= 0 && !have[n->in[k]])
-            return false;
-    (void)g;
-    return true;
+    return err_set(e, ERR_INVALID, "node %s (%s): input %s is made by no node",
+                   n->name, op_name(n->op), g->values.at[id].name);
+}
+
+/*
+ * Depth first: before a node come the nodes that make its inputs, so a graph
+ * that is in order already stays as it is.
+ */
+enum sort_state { UNSEEN, OPEN, SORTED };
+
+struct sorter {
+    struct graph *g;
+    enum sort_state *state; /* of each node */
+    int *next;  /* the input to look at, of each node; once sorted its place */
+    int *stack; /* open nodes, outermost first */
+    int n_stack;
+    const bool *have; /* graph inputs */
+    struct node *to;
+    int n_to;
+};
+
+static void
+sort_open(struct sorter *s, int i)
+{
+    s->state[i] = OPEN;
+    s->stack[s->n_stack++] = i;
+}
+
+/* The node at the top is complete: all that makes its inputs stands before. */
+static void
+sort_close(struct sorter *s)
+{
+    int i = s->stack[--s->n_stack];
+    const struct node *n = &s->g->nodes.at[i];
+
+    s->state[i] = SORTED;
+    s->to[s->n_to] = *n;
+    s->next[i] = s->n_to++;
 }
 
 static int
-not_sortable(const struct graph *g, const bool *have, const bool *done,
-             struct err *e)
+sort_from(struct sorter *s, int root, struct err *e)
 {
-    for (size_t i = 0; i < g->nodes.n; i++) {
-        const struct node *n = &g->nodes.at[i];
+    sort_open(s, root);
+    while (s->n_stack > 0) {
+        int i = s->stack[s->n_stack - 1];
+        const struct node *n = &s->g->nodes.at[i];
+        int id, maker;
 
-        for (int k = 0; !done[i] && k < n->n_in; k++)
-            if (n->in[k] >= 0 && !have[n->in[k]] &&
-                g->values.at[n->in[k]].producer < 0)
-                return err_set(e, ERR_INVALID,
-                               "node %s (%s): input %s is made by no node",
-                               n->name, op_name(n->op),
-                               g->values.at[n->in[k]].name);
+        if (s->next[i] == n->n_in) {
+            sort_close(s);
+            continue;
+        }
+        id = n->in[s->next[i]++];
+        if (id < 0 || s->have[id] || s->g->values.at[id].data != NULL)
+            continue;
+        maker = s->g->values.at[id].producer;
+        if (maker < 0 || s->g->nodes.at[maker].dead)
+            return made_by_nobody(s->g, n, id, e);
+        if (s->state[maker] == OPEN)
+            return err_set(e, ERR_INVALID,
+                           "the nodes of the graph form a cycle through "
+                           "node %s (%s)",
+                           n->name, op_name(n->op));
+        if (s->state[maker] == UNSEEN)
+            sort_open(s, maker);
     }
-    return err_set(e, ERR_INVALID, "the nodes of the graph form a cycle");
+    return 0;
 }
 
 int
 graph_sort(struct graph *g, struct err *e)
 {
     bool *have = mem_new(g->values.n, sizeof *have);
-    bool *done = mem_new(g->nodes.n, sizeof *done);
-    struct node *sorted = mem_new(g->nodes.n, sizeof *sorted);
-    size_t n_sorted = 0;
-    bool moved = true;
+    struct sorter s = {
+        .g = g,
+        .state = mem_new(g->nodes.n, sizeof *s.state),
+        .next = mem_new(g->nodes.n, sizeof *s.next),
+        .stack = mem_new(g->nodes.n, sizeof *s.stack),
+        .have = have,
+        .to = mem_new(g->nodes.n, sizeof *s.to),
+    };
     int rc = 0;
 
-    for (size_t i = 0; i < g->values.n; i++)
-        have[i] = g->values.at[i].data != NULL;
     for (size_t i = 0; i < g->inputs.n; i++)
         have[g->inputs.at[i]] = true;
-    /* Files are sorted already as a rule: then one round does it all. */
-    while (moved) {
-        moved = false;
-        for (size_t i = 0; i < g->nodes.n; i++) {
-            const struct node *n = &g->nodes.at[i];
-
-            if (done[i] || (!n->dead && !ready(g, n, have)))
-                continue;
-            done[i] = moved = true;
-            if (n->dead)
-                continue;
-            for (int k = 0; k < n->n_out; k++)
-                if (n->out[k] >= 0) {
-                    have[n->out[k]] = true;
-                    g->values.at[n->out[k]].producer = (int)n_sorted;
-                }
-            sorted[n_sorted++] = *n;
-        }
-    }
-    for (size_t i = 0; i < g->nodes.n; i++)
-        if (!done[i])
-            rc = 1;
+    for (size_t i = 0; rc == 0 && i < g->nodes.n; i++)
+        if (!g->nodes.at[i].dead && s.state[i] == UNSEEN)
+            rc = sort_from(&s, (int)i, e);
     if (rc == 0) {
-        memcpy(g->nodes.at, sorted, n_sorted * sizeof *sorted);
-        g->nodes.n = n_sorted;
-    } else {
-        rc = not_sortable(g, have, done, e);
+        for (size_t i = 0; i < g->values.n; i++) {
+            int p = g->values.at[i].producer;
+
+            if (p >= 0)
+                g->values.at[i].producer =
+                    s.state[p] == SORTED ? s.next[p] : -1;
+        }
+        if (s.n_to > 0)
+            memcpy(g->nodes.at, s.to, (size_t)s.n_to * sizeof *s.to);
+        g->nodes.n = (size_t)s.n_to;
     }
-    mem_free(sorted);
-    mem_free(done);
+    mem_free(s.to);
+    mem_free(s.stack);
+    mem_free(s.next);
+    mem_free(s.state);
     mem_free(have);
     return rc;
 }
@@ -401,8 +437,8 @@ value_ints(const struct value *v, int64_t *out, int max, int *n)
     size_t count;
     struct err e;
 
-    if (v == NULL || v->data == NULL || shape_count(&v->shape, &count, &e) != 0 ||
-        count > (size_t)max)
+    if (v == NULL || v->data == NULL ||
+        shape_count(&v->shape, &count, &e) != 0 || count > (size_t)max)
         return false;
     for (size_t i = 0; i < count; i++)
         if (v->dtype == DTYPE_INT64)
