@@ -12,6 +12,7 @@ static const struct {
 } types[] = {
     {"allowzero", ATTR_INT},
     {"alpha", ATTR_FLOAT},
+    {"antialias", ATTR_INT},
     {"approximate", ATTR_STRING},
     {"auto_pad", ATTR_STRING},
     {"axes", ATTR_INTS},
@@ -19,6 +20,7 @@ static const struct {
     {"batch_dims", ATTR_INT},
     {"beta", ATTR_FLOAT},
     {"bias", ATTR_FLOAT},
+    {"block_size", ATTR_INT},
     {"blocksize", ATTR_INT},
     {"ceil_mode", ATTR_INT},
     {"coordinate_transformation_mode", ATTR_STRING},
@@ -26,33 +28,46 @@ static const struct {
     {"cubic_coeff_a", ATTR_FLOAT},
     {"dilations", ATTR_INTS},
     {"end", ATTR_INT},
+    {"ends", ATTR_INTS},
     {"epsilon", ATTR_FLOAT},
     {"exclude_outside", ATTR_INT},
     {"extrapolation_value", ATTR_FLOAT},
     {"fmod", ATTR_INT},
     {"gamma", ATTR_FLOAT},
     {"group", ATTR_INT},
+    {"keep_aspect_ratio_policy", ATTR_STRING},
     {"keepdims", ATTR_INT},
     {"kernel_shape", ATTR_INTS},
+    {"max", ATTR_FLOAT},
+    {"min", ATTR_FLOAT},
+    {"mode", ATTR_STRING},
     {"momentum", ATTR_FLOAT},
     {"nearest_mode", ATTR_STRING},
     {"noop_with_empty_axes", ATTR_INT},
     {"num_outputs", ATTR_INT},
+    {"output_dtype", ATTR_INT},
     {"output_padding", ATTR_INTS},
     {"output_shape", ATTR_INTS},
     {"pads", ATTR_INTS},
     {"perm", ATTR_INTS},
+    {"precision", ATTR_INT},
+    {"ratio", ATTR_FLOAT},
+    {"saturate", ATTR_INT},
     {"scales", ATTR_FLOATS},
     {"select_last_index", ATTR_INT},
     {"size", ATTR_INT},
     {"spatial", ATTR_INT},
+    {"split", ATTR_INTS},
     {"start", ATTR_INT},
+    {"starts", ATTR_INTS},
+    {"stash_type", ATTR_INT},
     {"storage_order", ATTR_INT},
     {"strides", ATTR_INTS},
     {"to", ATTR_INT},
     {"training_mode", ATTR_INT},
     {"transA", ATTR_INT},
     {"transB", ATTR_INT},
+    {"value", ATTR_TENSOR},
 };
 
 enum attr_type
@@ -78,6 +93,8 @@ find_typed(const struct node *n, const char *name, enum attr_type type)
 {
     const struct attr *a = attr_find(n, name);
 
+    /* What is read must be in the table: the import checks only those. */
+    assert(attr_type_of(name) == type);
     assert(a == NULL || a->type == type);
     return a;
 }

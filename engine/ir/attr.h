@@ -4,7 +4,7 @@
  *
  * The readers give the default when the attribute is absent.  A wrong type is
  * an error of the file, found once when the graph is imported: onnx/ checks
- * every attribute against op_attr_type() below, so the readers only assert.
+ * every attribute against attr_type_of() below, so the readers only assert.
  */
 #ifndef ENGINE_IR_ATTR_H
 #define ENGINE_IR_ATTR_H
