@@ -1,3 +1,10 @@
 noinst_LIBRARIES += libpass.a
 libpass_a_SOURCES = \
-	engine/pass/pass.h engine/pass/pass.c
+	engine/pass/pass.h \
+	engine/pass/batchnorm.c \
+	engine/pass/bias.c \
+	engine/pass/constants.c \
+	engine/pass/fuse.c \
+	engine/pass/hardswish.c \
+	engine/pass/identity.c \
+	engine/pass/simplify.c

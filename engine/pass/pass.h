@@ -1,17 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Graph to better graph, the numbers kept.  One file a pass.
- * graph_simplify() of engine.h is the list of those whose result is ONNX.
+ *
+ * The passes of the first group make ONNX out of ONNX and know no shapes but
+ * those of constants; graph_simplify() of engine.h is their list.  Those of
+ * the second work on a plan's copy, in which input shapes are known, and make
+ * what only exists in memory.
  */
 #ifndef ENGINE_PASS_PASS_H
 #define ENGINE_PASS_PASS_H
 
 #include "engine/ir/graph.h"
 
+/* Nodes all of whose inputs are constants become constants. */
+int pass_constants(struct graph *g, struct err *e);
+
+/* Identity nodes go; their readers read what they read. */
+int pass_identity(struct graph *g, struct err *e);
+
+/* BatchNormalization behind a Conv or ConvTranspose goes into its weights. */
+int pass_batchnorm(struct graph *g, struct err *e);
+
+/* Add of one constant a channel behind a Conv becomes its bias. */
+int pass_bias(struct graph *g, struct err *e);
+
+/* x * clip(x + 3, 0, 6) / 6 and x * hardsigmoid(x) become HardSwish. */
+int pass_hardswish(struct graph *g, struct err *e);
+
 /*
  * Makes every type and shape known, input shapes being known, and computes
- * what depends on shapes and constants only.  DequantizeLinear of a constant
- * stays: dnn/ wants to see it.
+ * what depends on shapes and constants only.  DequantizeLinear of 8-bit
+ * constants stays: dnn/ wants to see it.
  */
 int pass_shapes(struct graph *g, struct err *e);
 
@@ -20,5 +39,13 @@ int pass_shapes(struct graph *g, struct err *e);
  * (node.posts).  Shapes are known.
  */
 int pass_fuse(struct graph *g, struct err *e);
+
+/* --- what the passes share ---------------------------------------------- */
+
+/* The one float32 number of a constant of one element; false otherwise. */
+bool pass_scalar(const struct value *v, float *out);
+
+/* The only reader of n's only output, if it is a node; else NULL. */
+struct node *pass_reader(const struct graph *g, const struct node *n);
 
 #endif

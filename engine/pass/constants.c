@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Computes what can be computed before the graph runs: with constants alone
+ * (pass_constants), or with shapes as well, once they are known (pass_shapes).
+ */
+#include "engine/ops/ops.h"
+#include "engine/pass/pass.h"
+
+/*
+ * A constant may grow when it is folded (Expand, Tile, ConstantOfShape), and
+ * what a small file can make of it must stay small: beyond this it is computed
+ * in each run, where the memory plan counts it.
+ */
+enum { MAX_FOLDED_BYTES = 1 << 20, MAX_GROWTH = 4 };
+
+static bool
+inputs_known(const struct graph *g, const struct node *n, bool *all_const)
+{
+    *all_const = true;
+    for (int i = 0; i < n->n_in; i++) {
+        const struct value *v = node_in(g, n, i);
+
+        if (v == NULL)
+            continue;
+        if (v->dtype == DTYPE_NONE || !shape_known(&v->shape))
+            return false;
+        *all_const &= v->data != NULL;
+    }
+    return true;
+}
+
+static size_t
+value_bytes(const struct value *v)
+{
+    return shape_n(&v->shape) * dtype_size(v->dtype);
+}
+
+static bool
+worth_folding(const struct graph *g, const struct node *n)
+{
+    size_t in = 0, out = 0;
+
+    /* The integers are what an int8 kernel wants; int32 is a bias. */
+    if (n->op == OP_DEQUANTIZE_LINEAR && dtype_is_8bit(node_in(g, n, 0)->dtype))
+        return false;
+    for (int i = 0; i < n->n_in; i++)
+        if (node_in(g, n, i) != NULL)
+            in += value_bytes(node_in(g, n, i));
+    for (int i = 0; i < n->n_out; i++)
+        if (node_out(g, n, i) != NULL)
+            out += value_bytes(node_out(g, n, i));
+    return out <= MAX_FOLDED_BYTES || out / MAX_GROWTH <= in;
+}
+
+static int
+fold(struct graph *g, struct node *n, struct err *e)
+{
+    int rc = ops_eval(g, n, e);
+
+    if (rc == 0)
+        graph_kill_node(g, n);
+    return rc;
+}
+
+int
+pass_constants(struct graph *g, struct err *e)
+{
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        struct node *n = &g->nodes.at[i];
+        bool all_const;
+        int rc;
+
+        if (n->dead || !inputs_known(g, n, &all_const) || !all_const)
+            continue;
+        rc = ops_infer(g, n, e);
+        if (rc == 0 && worth_folding(g, n))
+            rc = fold(g, n, e);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int
+pass_shapes(struct graph *g, struct err *e)
+{
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        struct node *n = &g->nodes.at[i];
+        bool all_const;
+        int rc;
+
+        if (n->dead)
+            continue;
+        if (!inputs_known(g, n, &all_const))
+            return err_set(e, ERR_INTERNAL, "node %s (%s): input not inferred",
+                           n->name, op_name(n->op));
+        rc = ops_infer(g, n, e);
+        if (n->op == OP_SHAPE || n->op == OP_SIZE)
+            all_const = true;
+        if (rc == 0 && all_const && worth_folding(g, n))
+            rc = fold(g, n, e);
+        if (rc != 0)
+            return rc;
+    }
+    graph_sweep(g);
+    return 0;
+}

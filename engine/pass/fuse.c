@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Joins to a Conv, ConvTranspose, Gemm or MatMul what is done to its result
+ * before anybody else sees it.  The joined node takes the place of the last
+ * one in run order, so that a residual computed in between is at hand.
+ */
+#include <float.h>
+
+#include "engine/pass/pass.h"
+
+static bool
+takes_posts(const struct graph *g, const struct node *n)
+{
+    return (n->op == OP_CONV || n->op == OP_CONV_TRANSPOSE ||
+            n->op == OP_GEMM || n->op == OP_MATMUL) &&
+           node_out(g, n, 0)->dtype == DTYPE_FLOAT &&
+           n->n_posts < NODE_MAX_POSTS;
+}
+
+/* x * sigmoid(x): one node, so that it can be joined like the others. */
+static void
+find_swish(struct graph *g)
+{
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        struct node *mul = &g->nodes.at[i];
+
+        for (int k = 0; !mul->dead && mul->op == OP_MUL && k < 2; k++) {
+            const struct node *s = graph_producer(g, mul->in[1 - k]);
+
+            if (s == NULL || s->op != OP_SIGMOID || s->in[0] != mul->in[k])
+                continue;
+            mul->op = OP_SWISH;
+            mul->in[0] = s->in[0];
+            mul->n_in = mul->n_own = 1;
+        }
+    }
+    graph_sweep(g);
+}
+
+/* The post that unary node u is; false when its parameters are no constants. */
+static bool
+unary_post(const struct graph *g, const struct node *u, struct post *p)
+{
+    *p = (struct post){.op = u->op, .in = -1};
+    switch (u->op) {
+    case OP_RELU:
+    case OP_SIGMOID:
+    case OP_TANH:
+    case OP_HARD_SWISH:
+    case OP_SWISH:
+        return true;
+    case OP_GELU: {
+        const char *form = attr_string(u, "approximate", "none");
+
+        p->alpha = form[0] == 't'; /* "tanh" */
+        return true;
+    }
+    case OP_LEAKY_RELU:
+        p->alpha = attr_float(u, "alpha", 0.01f);
+        return true;
+    case OP_ELU:
+        p->alpha = attr_float(u, "alpha", 1.0f);
+        return true;
+    case OP_HARD_SIGMOID:
+        p->alpha = attr_float(u, "alpha", 0.2f);
+        p->beta = attr_float(u, "beta", 0.5f);
+        return true;
+    case OP_CLIP:
+        p->alpha = -FLT_MAX;
+        p->beta = FLT_MAX;
+        if (node_in(g, u, 1) != NULL &&
+            !pass_scalar(node_in(g, u, 1), &p->alpha))
+            return false;
+        return node_in(g, u, 2) == NULL ||
+               pass_scalar(node_in(g, u, 2), &p->beta);
+    default:
+        return false;
+    }
+}
+
+/* Moves n to the place of `last`, whose output it now makes. */
+static struct node *
+take_place(struct graph *g, struct node *n, struct node *last)
+{
+    int out = last->out[0];
+
+    graph_kill_node(g, last);
+    *last = *n;
+    graph_kill_node(g, n);
+    last->dead = false;
+    last->out[0] = out;
+    g->values.at[out].producer = (int)(last - g->nodes.at);
+    return last;
+}
+
+/* Joins n's only reader to it if that can be; returns the joined node. */
+static struct node *
+join_next(struct graph *g, struct node *n)
+{
+    struct node *next = takes_posts(g, n) ? pass_reader(g, n) : NULL;
+    struct post p;
+
+    if (next == NULL)
+        return NULL;
+    if (next->op == OP_ADD) {
+        int side = next->in[0] == n->out[0];
+        int other = next->in[side];
+
+        if (other == n->out[0] ||
+            !shape_equal(&g->values.at[other].shape, &node_out(g, n, 0)->shape))
+            return NULL;
+        /* Input 2 of these is their own bias, here absent, never a post's. */
+        if (n->n_own == 2 && n->op != OP_MATMUL)
+            n->n_own = graph_append_input(g, n, -1) + 1;
+        p = (struct post){.op = OP_ADD, .in = graph_append_input(g, n, other)};
+    } else if (!unary_post(g, next, &p)) {
+        return NULL;
+    }
+    n->posts[n->n_posts++] = p;
+    return take_place(g, n, next);
+}
+
+int
+pass_fuse(struct graph *g, struct err *e)
+{
+    (void)e;
+    find_swish(g);
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        struct node *n = &g->nodes.at[i];
+
+        /* A joined node sits further on, and is met again there. */
+        while (n != NULL && !n->dead)
+            n = join_next(g, n);
+    }
+    graph_sweep(g);
+    return 0;
+}

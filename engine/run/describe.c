@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/run/model.h"
+
+enum { FUSED_TEXT = 160 };
+
+static void
+fused_text(const struct node *n, char text[FUSED_TEXT])
+{
+    size_t at = 0;
+
+    text[0] = '\0';
+    for (int i = 0; i < n->n_posts && at < FUSED_TEXT; i++)
+        at += (size_t)snprintf(text + at, FUSED_TEXT - at, "%s+%s",
+                               i > 0 ? " " : "", op_name(n->posts[i].op));
+}
+
+/* Integer kernels are those that read or write joined integer tensors. */
+static const char *
+precision(const struct step *s)
+{
+    const struct value *out = step_out(s, 0);
+
+    for (int i = 0; i < s->node->n_in; i++)
+        if (node_in_q(s->node, i) != NULL)
+            return dtype_is_8bit(step_in(s, i)->dtype)
+                       ? "int8"
+                       : dtype_name(step_in(s, i)->dtype);
+    if (s->node->out_q != NULL || (out != NULL && dtype_is_8bit(out->dtype)))
+        return "int8";
+    return dtype_name(out == NULL ? DTYPE_NONE : out->dtype);
+}
+
+static void
+describe_step(const struct step *s, struct model_step *out, char *fused)
+{
+    fused_text(s->node, fused);
+    *out = (struct model_step){
+        .node = s->node->name,
+        .op = op_name(s->node->op),
+        .kernel = s->kernel->name,
+        .impl = s->impl == NULL ? "" : s->impl,
+        .fused = fused,
+        .precision = precision(s),
+        .note = s->node->note,
+        .shape =
+            step_out(s, 0) == NULL ? (struct shape){0} : step_out(s, 0)->shape,
+    };
+}
+
+int
+model_describe(struct model *m, const struct shape *shapes,
+               void (*each)(void *arg, const struct model_step *s), void *arg,
+               struct err *e)
+{
+    struct shape *mine = mem_new(m->graph->inputs.n, sizeof *mine);
+    struct plan *p = NULL;
+    int rc = 0;
+
+    for (size_t i = 0; i < m->graph->inputs.n; i++) {
+        mine[i] = shapes != NULL ? shapes[i] : m->inputs[i].shape;
+        for (int k = 0; k < mine[i].rank; k++)
+            if (mine[i].dim[k] == SHAPE_DYNAMIC)
+                mine[i].dim[k] = 1;
+    }
+    rc = model_check_shapes(m, mine, e);
+    if (rc == 0)
+        rc = model_get_plan(m, mine, false, &p, e);
+    for (size_t i = 0; rc == 0 && i < p->n_steps; i++) {
+        struct model_step s;
+        char fused[FUSED_TEXT];
+
+        describe_step(&p->steps[i], &s, fused);
+        each(arg, &s);
+    }
+    model_put_plan(m, &p);
+    mem_free(mine);
+    return rc;
+}
