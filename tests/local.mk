@@ -1,9 +1,12 @@
 # Unit tests: one program a file, each linked with the archives it may use.
+# One a line, sorted.
+unit_tests =
 if HAVE_CMOCKA
-unit_tests = \
-	tests/unit/test_shape
+unit_tests += tests/unit/test_place
+unit_tests += tests/unit/test_shape
+endif
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-endif
 
+tests_unit_test_place_LDADD = librun.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_shape_LDADD = libir.a libbase.a $(CMOCKA_LIBS)

@@ -13,6 +13,12 @@
 extern const struct kernel *const ops_kernels[];
 
 /*
+ * The kernel of this room for n, or NULL: it runs no node with joined Q/DQ,
+ * and posts only behind Conv, ConvTranspose, Gemm and MatMul.
+ */
+const struct kernel *ops_find(const struct graph *g, const struct node *n);
+
+/*
  * Sets type and shape of n's outputs from its inputs, whose types and shapes
  * are known.  Inputs that decide a shape (Reshape's second) must be constants.
  * Fails: ERR_INVALID when the inputs contradict the operator (named with the

@@ -31,8 +31,7 @@ count_refuses_overflow(void **state)
     (void)state;
     assert_int_equal(shape_count(&SHAPE(2, 3), &n, &e), 0);
     assert_int_equal(n, 6);
-    assert_int_equal(shape_count(&SHAPE(0, INT64_MAX, 4), &n, &e),
-                     ERR_INVALID);
+    assert_int_equal(shape_count(&SHAPE(0, INT64_MAX, 4), &n, &e), ERR_INVALID);
     assert_int_equal(shape_count(&SHAPE(INT64_MAX / 4), &n, &e), ERR_INVALID);
     assert_int_equal(shape_count(&SHAPE(2, -1), &n, &e), ERR_INVALID);
     assert_int_equal(shape_count(&SHAPE(0, 5), &n, &e), 0);
@@ -47,8 +46,8 @@ text_shows_dynamic_axes(void **state)
     (void)state;
     assert_string_equal(shape_text(&SHAPE(SHAPE_DYNAMIC, 3, 224), text),
                         "[?,3,224]");
-    assert_string_equal(shape_text(&(struct shape){.rank = SHAPE_UNKNOWN}, text),
-                        "?");
+    assert_string_equal(
+        shape_text(&(struct shape){.rank = SHAPE_UNKNOWN}, text), "?");
 }
 
 static void
