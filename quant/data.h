@@ -25,6 +25,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "engine/engine.h"
+#include "quant/seen.h"
 
 struct data;
 
@@ -89,17 +90,7 @@ int data_feed(const struct data_batch *b, struct session *s, struct err *e);
 /* SHA-256 of the file, or of the folder's files one after another. */
 int data_digest(const struct data *d, char hex[DIGEST_HEX + 1], struct err *e);
 
-/*
- * What the samples read so far look like: one input's elements.
- * std is 0 and min == max for constant data.
- */
-struct data_stats {
-    int64_t n, n_nonfinite;
-    double mean, std, min, max; /* of the finite ones */
-};
-void data_stats(const struct data *d, int input, struct data_stats *out);
-
-/* How many samples read from b are, byte for byte, samples read from a. */
-int64_t data_overlap(const struct data *a, const struct data *b);
+/* What the samples read so far look like; lives as long as d. */
+const struct seen *data_seen(const struct data *d);
 
 #endif

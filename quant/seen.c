@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quant/seen.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "quant/convert.h"
+
+struct moments {
+    int64_t n, n_nonfinite;
+    double mean, m2, min, max;
+};
+
+struct seen {
+    VEC(uint64_t) hashes; /* one a sample */
+    uint64_t hash;        /* of the current one */
+    int n_inputs;
+    struct moments inputs[];
+};
+
+struct seen *
+seen_new(int n_inputs)
+{
+    struct seen *s =
+        mem_new(1, sizeof *s + (size_t)n_inputs * sizeof s->inputs[0]);
+
+    s->n_inputs = n_inputs;
+    return s;
+}
+
+void
+seen_free(struct seen **s)
+{
+    if (*s != NULL)
+        mem_free((*s)->hashes.at);
+    mem_free(*s);
+    *s = NULL;
+}
+
+/* Mixes bytes into h.  Not for enemies: duplicates are counted, not trusted. */
+static uint64_t
+mix(uint64_t h, const void *p, size_t bytes)
+{
+    const unsigned char *b = p;
+
+    for (; bytes > 0;) {
+        size_t n = bytes < 8 ? bytes : 8;
+        uint64_t w = 0;
+
+        memcpy(&w, b, n);
+        h = (h ^ w ^ n) * 0x9e3779b97f4a7c15u; /* 2^64 over the golden ratio */
+        h ^= h >> 29;
+        b += n;
+        bytes -= n;
+    }
+    return h;
+}
+
+static void
+note_value(struct moments *m, double v)
+{
+    double delta;
+
+    if (!isfinite(v)) {
+        m->n_nonfinite++;
+        return;
+    }
+    if (m->n == 0)
+        m->min = m->max = v;
+    m->n++;
+    delta = v - m->mean; /* Welford 1962: stable however long the stream */
+    m->mean += delta / (double)m->n;
+    m->m2 += delta * (v - m->mean);
+    m->min = fmin(m->min, v);
+    m->max = fmax(m->max, v);
+}
+
+static void
+note_values(struct moments *m, enum dtype t, const void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float f;
+
+        if (t == DTYPE_FLOAT)
+            note_value(m, (double)((const float *)p)[i]);
+        else if (convert(t, (const char *)p + i * dtype_size(t), DTYPE_FLOAT,
+                         &f, 1, &(struct err){0}) == 0)
+            note_value(m, (double)f);
+    }
+}
+
+void
+seen_input(struct seen *s, int input, enum dtype t, const void *p, size_t n)
+{
+    s->hash = mix(s->hash, p, n * dtype_size(t));
+    note_values(&s->inputs[input], t, p, n);
+}
+
+void
+seen_sample(struct seen *s)
+{
+    VEC_PUSH(&s->hashes, s->hash);
+    s->hash = 0;
+}
+
+int64_t
+seen_n(const struct seen *s)
+{
+    return (int64_t)s->hashes.n;
+}
+
+void
+seen_stats(const struct seen *s, int input, struct seen_stats *out)
+{
+    const struct moments *m = &s->inputs[input];
+
+    *out = (struct seen_stats){
+        .n = m->n,
+        .n_nonfinite = m->n_nonfinite,
+        .mean = m->mean,
+        .std = m->n > 0 ? sqrt(m->m2 / (double)m->n) : 0,
+        .min = m->min,
+        .max = m->max,
+    };
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+int64_t
+seen_overlap(const struct seen *a, const struct seen *b)
+{
+    size_t bytes = a->hashes.n * sizeof *a->hashes.at;
+    uint64_t *sorted = mem_try(a->hashes.n, sizeof *sorted);
+    int64_t n = 0;
+
+    if (sorted == NULL || bytes == 0) {
+        mem_free(sorted);
+        return 0;
+    }
+    memcpy(sorted, a->hashes.at, bytes);
+    qsort(sorted, a->hashes.n, sizeof *sorted, by_value);
+    for (size_t i = 0; i < b->hashes.n; i++)
+        n += bsearch(&b->hashes.at[i], sorted, a->hashes.n, sizeof *sorted,
+                     by_value) != NULL;
+    mem_free(sorted);
+    return n;
+}
