@@ -2,11 +2,16 @@
 # One a line, sorted.
 unit_tests =
 if HAVE_CMOCKA
+unit_tests += tests/unit/test_data
+unit_tests += tests/unit/test_npy
 unit_tests += tests/unit/test_place
 unit_tests += tests/unit/test_shape
 endif
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
+tests_unit_test_data_LDADD = libquant.a libir.a libbase.a $(NETTLE_LIBS) \
+	$(LIBZIP_LIBS) $(CMOCKA_LIBS) -lm
+tests_unit_test_npy_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_place_LDADD = librun.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_shape_LDADD = libir.a libbase.a $(CMOCKA_LIBS)
