@@ -16,13 +16,22 @@ extern const struct kernel *const dnn_kernels[];
  * Joins DequantizeLinear and QuantizeLinear to the operator between them
  * (node.in_q, node.out_q) wherever a kernel of this room then runs the whole
  * as one integer primitive; writes node.note where it does not.  Shapes are
- * known, pass_fuse() has run.
+ * known, pass_fuse() has run.  A DequantizeLinear of a constant that is left
+ * becomes a float constant, whose bytes lie in w.
  */
-int dnn_join(struct graph *g, struct err *e);
+int dnn_join(struct graph *g, struct weights *w, struct err *e);
 
 const char *dnn_isa(void);
 const char *dnn_version_text(void);
 bool dnn_has_vnni(void);
+
+/*
+ * Threads that kernels use when the calling thread prepares or runs them; both
+ * must have set the same number, as a primitive keeps the one it was built
+ * for.  Whether idle threads of the team spin is read from the environment
+ * (OMP_WAIT_POLICY=passive) when the program is loaded, so a program that
+ * wants a say has to set it and execute itself again.
+ */
 void dnn_set_threads(int n);
 
 #endif

@@ -1,4 +1,11 @@
 noinst_LIBRARIES += libdnn.a
 libdnn_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 libdnn_a_SOURCES = \
-	engine/dnn/dnn.h engine/dnn/dnn.c
+	engine/dnn/call.c engine/dnn/call.h \
+	engine/dnn/conv.c \
+	engine/dnn/desc.c engine/dnn/desc.h \
+	engine/dnn/dnn.c engine/dnn/dnn.h \
+	engine/dnn/join.c \
+	engine/dnn/kernel_tbl.h engine/dnn/kernels.h \
+	engine/dnn/pool.c \
+	engine/dnn/prim.h engine/dnn/prim2.c

@@ -276,7 +276,7 @@ plan_build(const struct graph *base, const struct shape *in_shapes,
     if (rc == 0)
         rc = pass_fuse(p->graph, e);
     if (rc == 0 && !plain_only())
-        rc = dnn_join(p->graph, e);
+        rc = dnn_join(p->graph, w, e);
     if (rc == 0)
         rc = choose_kernels(p->graph, &kernels, e);
     if (rc == 0)

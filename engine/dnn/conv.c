@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Conv and ConvTranspose of rank 3 to 5 on channels-last activations, in
+ * float32 or int8.  Rank 3 is run as rank 4 with a height of 1.  Weights are
+ * constant and packed once for all plans.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/dnn/call.h"
+#include "engine/dnn/desc.h"
+#include "engine/dnn/kernels.h"
+
+/* What prim_conv() is asked for, and what the answer needs to be prepared. */
+struct plan {
+    struct prim_conv conv;
+    struct prim_math math;
+    struct call call;
+    float *scale, *bias;
+    int inplace;
+};
+
+/* w [O,I/g,k...] (transposed: [I,O/g,k...]) -> [G,O/g,I/g,k...], rank 3
+ * widened; without the G when there is one group. */
+static void
+weights_desc(const struct value *w, int64_t groups, bool transposed,
+             struct prim_tensor *t)
+{
+    const struct shape *s = &w->shape;
+    int wide = s->rank == 3, g = groups > 1, at = 0;
+    int64_t inner = shape_span(s, 2, s->rank);
+    int64_t a = s->dim[0] / groups, b = s->dim[1];
+
+    *t = (struct prim_tensor){.dtype = w->dtype, .rank = s->rank + wide + g};
+    if (t->dtype == DTYPE_UINT8)
+        t->dtype = DTYPE_INT8; /* shifted by 128 when packed */
+    if (g) {
+        t->dim[at] = groups;
+        t->stride[at++] = a * b * inner;
+    }
+    t->dim[at] = transposed ? b : a;
+    t->stride[at++] = transposed ? inner : b * inner;
+    t->dim[at] = transposed ? a : b;
+    t->stride[at++] = transposed ? b * inner : inner;
+    if (wide) {
+        t->dim[at] = 1;
+        t->stride[at++] = s->dim[2];
+    }
+    for (int i = 2; i < s->rank; i++) {
+        t->dim[at] = s->dim[i];
+        t->stride[at++] = shape_span(s, i + 1, s->rank);
+    }
+}
+
+/* Input, weights and output of types that go together. */
+static int
+types(const struct graph *g, const struct node *n, struct plan *p,
+      struct err *e)
+{
+    const struct value *x = node_in(g, n, 0), *w = node_in(g, n, 1);
+    const struct value *y = node_out(g, n, 0);
+    const struct qparam *xq = node_in_q(n, 0), *wq = node_in_q(n, 1);
+    const char *fault;
+
+    if (w->data == NULL)
+        return err_set(e, ERR_UNSUPPORTED, "weights are not constant");
+    if (n->out_q != NULL ? !dtype_is_8bit(y->dtype) : y->dtype != DTYPE_FLOAT)
+        return err_set(e, ERR_UNSUPPORTED, "output is %s",
+                       dtype_name(y->dtype));
+    if (xq == NULL && wq == NULL)
+        return x->dtype == DTYPE_FLOAT && w->dtype == DTYPE_FLOAT &&
+                       n->out_q == NULL
+                   ? 0
+                   : err_set(e, ERR_UNSUPPORTED, "types differ");
+    if (xq == NULL || wq == NULL || !dtype_is_8bit(x->dtype))
+        return err_set(e, ERR_UNSUPPORTED, "only one side is quantized");
+    if (xq->n != 1)
+        return err_set(e, ERR_UNSUPPORTED, "per-channel activation scale");
+    fault = desc_weights_fault(w, wq, n->op == OP_CONV ? 0 : 1);
+    if (fault != NULL)
+        return err_set(e, ERR_UNSUPPORTED, "%s", fault);
+    p->scale = desc_scales(xq->scale[0], wq);
+    if (p->scale == NULL)
+        return err_set(e, ERR_NO_MEMORY, "no memory for scales");
+    p->math.scale = p->scale;
+    p->math.n_scales = wq->n;
+    p->math.src_zero = xq->zero[0];
+    return 0;
+}
+
+static int
+window(const struct graph *g, const struct node *n, struct prim_conv *c,
+       struct err *e)
+{
+    const struct shape *x = &node_in(g, n, 0)->shape;
+    const struct shape *y = &node_out(g, n, 0)->shape;
+    const struct shape *w = &node_in(g, n, 1)->shape;
+    struct window win = {0};
+    bool t = n->op == OP_CONV_TRANSPOSE;
+    int rc;
+
+    for (int i = 2; i < w->rank; i++)
+        win.kernel[i - 2] = w->dim[i];
+    /* A transposed convolution is the way back of one from y to x; what
+     * auto_pad and output_shape mean there is left to ops/. */
+    if (t && (strcmp(attr_string(n, "auto_pad", "NOTSET"), "NOTSET") != 0 ||
+              attr_find(n, "output_shape") != NULL))
+        return err_set(e, ERR_UNSUPPORTED, "auto_pad or output_shape");
+    rc = desc_window(n, t ? y : x, t ? x : y, &win, e);
+    if (rc != 0)
+        return rc;
+    memcpy(c->stride, win.stride, sizeof c->stride);
+    memcpy(c->dilation, win.dilation, sizeof c->dilation);
+    memcpy(c->pad_lo, win.lo, sizeof c->pad_lo);
+    memcpy(c->pad_hi, win.hi, sizeof c->pad_hi);
+    c->transposed = t;
+    return 0;
+}
+
+static int
+describe(const struct graph *g, const struct node *n, struct plan *p,
+         struct err *e)
+{
+    const struct value *x = node_in(g, n, 0), *w = node_in(g, n, 1);
+    const struct value *y = node_out(g, n, 0);
+    const struct value *b = n->n_own > 2 ? node_in(g, n, 2) : NULL;
+    int channels = (int)y->shape.dim[1];
+    int rc;
+
+    call_init(&p->call);
+    if (!desc_nonempty(x) || !desc_nonempty(y) || !desc_nonempty(w))
+        return err_set(e, ERR_UNSUPPORTED, "empty tensor");
+    if ((rc = types(g, n, p, e)) != 0 ||
+        (rc = desc_image(x, &p->conv.src, e)) != 0 ||
+        (rc = desc_image(y, &p->conv.dst, e)) != 0 ||
+        (rc = window(g, n, &p->conv, e)) != 0)
+        return rc;
+    weights_desc(w, attr_int(n, "group", 1), p->conv.transposed,
+                 &p->conv.weights);
+    p->math.n_channels = channels;
+    if (b != NULL) {
+        rc = desc_bias(b, node_in_q(n, 2), channels, 1, &p->bias, e);
+        if (rc != 0)
+            return rc;
+        p->math.bias = p->bias;
+    }
+    rc = desc_posts(g, n, true, &p->conv.dst, &p->math, &p->call, &p->inplace,
+                    e);
+    if (rc != 0)
+        return rc;
+    p->call.io[PRIM_SRC] = 0;
+    p->call.io[PRIM_DST] = n->n_in;
+    return prim_conv(&p->conv, &p->math, &p->call.prim, e);
+}
+
+static void
+drop(struct plan *p)
+{
+    prim_free(&p->call.prim);
+    mem_free(p->scale);
+    mem_free(p->bias);
+}
+
+static bool
+fits(const struct graph *g, const struct node *n)
+{
+    struct plan p = {0};
+    struct err e;
+    int rc = describe(g, n, &p, &e);
+
+    drop(&p);
+    return rc == 0;
+}
+
+static int
+prepare(const struct graph *g, const struct node *n, struct step *s,
+        struct weights *w, struct err *e)
+{
+    struct plan p = {0};
+    const struct value *weights = node_in(g, n, 1);
+    int rc = describe(g, n, &p, e);
+
+    if (rc == 0)
+        rc =
+            call_weights(&p.call, weights, weights->dtype == DTYPE_UINT8, w, e);
+    if (rc == 0)
+        rc = call_prepare(&p.call, s, e);
+    if (rc == 0) {
+        s->inplace = p.inplace;
+        p.call.prim = NULL;
+    }
+    drop(&p);
+    return rc;
+}
+
+const struct kernel dnn_conv = {
+    .op = OP_CONV,
+    .name = "dnn.conv",
+    .layout = KERNEL_NXC,
+    .fits = fits,
+    .prepare = prepare,
+    .bind = call_bind,
+    .unbind = call_unbind,
+    .run = call_run,
+    .done = call_done,
+};
+
+const struct kernel dnn_conv_transpose = {
+    .op = OP_CONV_TRANSPOSE,
+    .name = "dnn.conv_transpose",
+    .layout = KERNEL_NXC,
+    .fits = fits,
+    .prepare = prepare,
+    .bind = call_bind,
+    .unbind = call_unbind,
+    .run = call_run,
+    .done = call_done,
+};

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/dnn/desc.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+bool
+desc_nonempty(const struct value *v)
+{
+    for (int i = 0; i < v->shape.rank; i++)
+        if (v->shape.dim[i] <= 0)
+            return false;
+    return v->shape.rank >= 0;
+}
+
+void
+desc_row_major(struct prim_tensor *t)
+{
+    int64_t step = 1;
+
+    for (int i = t->rank; i-- > 0;) {
+        t->stride[i] = step;
+        step *= t->dim[i];
+    }
+}
+
+int
+desc_plain(const struct value *v, struct prim_tensor *t, struct err *e)
+{
+    if (v->shape.rank < 1 || v->shape.rank > PRIM_MAX_RANK)
+        return err_set(e, ERR_UNSUPPORTED, "rank %d", v->shape.rank);
+    t->dtype = v->dtype;
+    t->rank = v->shape.rank;
+    memcpy(t->dim, v->shape.dim, (size_t)t->rank * sizeof *t->dim);
+    desc_row_major(t);
+    return 0;
+}
+
+/* Channels innermost; t->dim is set. */
+static void
+channels_last(struct prim_tensor *t)
+{
+    int64_t step = t->dim[1];
+
+    t->stride[1] = 1;
+    for (int i = t->rank; i-- > 2;) {
+        t->stride[i] = step;
+        step *= t->dim[i];
+    }
+    t->stride[0] = step;
+}
+
+int
+desc_image(const struct value *v, struct prim_tensor *t, struct err *e)
+{
+    const struct shape *s = &v->shape;
+    int wide = s->rank == 3;
+
+    if (s->rank < 3 || s->rank > 5)
+        return err_set(e, ERR_UNSUPPORTED, "rank %d", s->rank);
+    t->dtype = v->dtype;
+    t->rank = s->rank + wide;
+    for (int i = 0; i < s->rank; i++)
+        t->dim[i < 2 ? i : i + wide] = s->dim[i];
+    if (wide)
+        t->dim[2] = 1;
+    channels_last(t);
+    return 0;
+}
+
+/* Padding of one axis when auto_pad names a rule. */
+static void
+auto_pad(const char *rule, int64_t total, int64_t *lo, int64_t *hi)
+{
+    bool upper = strcmp(rule, "SAME_UPPER") == 0;
+
+    if (strcmp(rule, "VALID") == 0 || total < 0)
+        total = 0;
+    *lo = upper ? total / 2 : total - total / 2;
+    *hi = total - *lo;
+}
+
+int
+desc_window(const struct node *n, const struct shape *in,
+            const struct shape *out, struct window *w, struct err *e)
+{
+    int n_axes = in->rank - 2, wide = in->rank == 3;
+    int n_stride, n_dilation, n_pad;
+    const int64_t *stride = attr_ints(n, "strides", &n_stride);
+    const int64_t *dilation = attr_ints(n, "dilations", &n_dilation);
+    const int64_t *pad = attr_ints(n, "pads", &n_pad);
+    const char *rule = attr_string(n, "auto_pad", "NOTSET");
+
+    w->ceil = false;
+    for (int i = 0; i < 3; i++) {
+        w->stride[i] = w->dilation[i] = 1;
+        w->lo[i] = w->hi[i] = 0;
+    }
+    if (wide) {
+        w->kernel[1] = w->kernel[0];
+        w->kernel[0] = 1;
+    }
+    for (int i = 0; i < n_axes; i++) {
+        int k = i + wide;
+        int64_t reach;
+
+        w->stride[k] = i < n_stride ? stride[i] : 1;
+        w->dilation[k] = i < n_dilation ? dilation[i] : 1;
+        reach = (out->dim[i + 2] - 1) * w->stride[k] +
+                (w->kernel[k] - 1) * w->dilation[k] + 1 - in->dim[i + 2];
+        if (strcmp(rule, "NOTSET") != 0) {
+            auto_pad(rule, reach, &w->lo[k], &w->hi[k]);
+            continue;
+        }
+        w->lo[k] = i < n_pad ? pad[i] : 0;
+        w->hi[k] = i + n_axes < n_pad ? pad[i + n_axes] : 0;
+        if (w->lo[k] < 0 || w->hi[k] < 0)
+            return err_set(e, ERR_UNSUPPORTED, "negative padding");
+        if (reach - w->lo[k] > w->hi[k]) {
+            w->hi[k] = reach - w->lo[k];
+            w->ceil = true;
+        }
+    }
+    return 0;
+}
+
+/* True when n is the last to read input `in`, a buffer the engine owns. */
+static bool
+dies_here(const struct graph *g, const struct node *n, int in)
+{
+    int id = n->in[in], uses = 0;
+    size_t at = (size_t)(n - g->nodes.at);
+
+    if (graph_producer(g, id) == NULL || graph_is_output(g, id))
+        return false;
+    for (int i = 0; i < n->n_in; i++)
+        uses += n->in[i] == id;
+    for (size_t k = at + 1; k < g->nodes.n; k++)
+        for (int i = 0; !g->nodes.at[k].dead && i < g->nodes.at[k].n_in; i++)
+            uses += g->nodes.at[k].in[i] == id;
+    return uses == 1;
+}
+
+/* The operand of an ADD or MUL. */
+static int
+operand(const struct graph *g, const struct node *n, bool image,
+        const struct prim_tensor *dst, int in, struct prim_post *p,
+        struct err *e)
+{
+    const struct value *v = node_in(g, n, in);
+    const struct qparam *q = node_in_q(n, in);
+    int rc;
+
+    p->scale = 1;
+    p->zero = 0;
+    if (q != NULL) {
+        if (q->n != 1)
+            return err_set(e, ERR_UNSUPPORTED, "operand has many scales");
+        p->scale = q->scale[0];
+        p->zero = q->zero[0];
+    } else if (v->dtype != DTYPE_FLOAT) {
+        return err_set(e, ERR_UNSUPPORTED, "operand is %s",
+                       dtype_name(v->dtype));
+    }
+    if (shape_n(&v->shape) == 1) {
+        p->other = *dst;
+        for (int i = 0; i < dst->rank; i++)
+            p->other.dim[i] = p->other.stride[i] = 1;
+    } else if (!shape_equal(&v->shape, &node_out(g, n, 0)->shape)) {
+        return err_set(e, ERR_UNSUPPORTED, "operand is broadcast");
+    } else if (image) {
+        if ((rc = desc_image(v, &p->other, e)) != 0)
+            return rc;
+    } else {
+        p->other = *dst;
+    }
+    p->other.dtype = v->dtype;
+    return 0;
+}
+
+static int
+one_post(const struct graph *g, const struct node *n, bool image,
+         const struct prim_tensor *dst, const struct post *from,
+         struct prim_post *p, struct err *e)
+{
+    *p = (struct prim_post){.op = from->op,
+                            .alpha = from->alpha,
+                            .beta = from->beta,
+                            .kind = PRIM_UNARY};
+    if (from->op != OP_ADD && from->op != OP_MUL)
+        return 0;
+    p->kind = from->op == OP_ADD ? PRIM_ADD : PRIM_MUL;
+    return operand(g, n, image, dst, from->in, p, e);
+}
+
+int
+desc_posts(const struct graph *g, const struct node *n, bool image,
+           const struct prim_tensor *dst, struct prim_math *m, struct call *c,
+           int *inplace, struct err *e)
+{
+    *inplace = -1;
+    for (int i = 0; i < n->n_posts; i++) {
+        const struct post *from = &n->posts[i];
+        struct prim_post *p = &m->post[m->n_posts];
+        int rc = one_post(g, n, image, dst, from, p, e);
+
+        if (rc != 0)
+            return rc;
+        if (p->kind == PRIM_ADD && *inplace < 0 &&
+            shape_n(&node_in(g, n, from->in)->shape) > 1 &&
+            dtype_size(p->other.dtype) == dtype_size(dst->dtype) &&
+            dies_here(g, n, from->in)) {
+            p->kind = PRIM_SUM;
+            *inplace = from->in;
+        } else if (p->kind != PRIM_UNARY) {
+            c->io[PRIM_POST + m->n_posts] = from->in;
+        }
+        m->n_posts++;
+    }
+    m->dst_scale = 1;
+    m->dst_zero = 0;
+    if (n->out_q != NULL) {
+        if (n->out_q->n != 1)
+            return err_set(e, ERR_UNSUPPORTED, "output has many scales");
+        m->dst_scale = n->out_q->scale[0];
+        m->dst_zero = n->out_q->zero[0];
+    }
+    return 0;
+}
+
+const char *
+desc_weights_fault(const struct value *w, const struct qparam *q, int axis)
+{
+    int bias = w->dtype == DTYPE_UINT8 ? 128 : 0;
+    const uint8_t *at = w->data;
+
+    if (w->data == NULL)
+        return "weights are not constant";
+    if (!dtype_is_8bit(w->dtype))
+        return "weights are not 8-bit";
+    if (q->n != 1 && q->axis != axis)
+        return "weight scales lie along another axis";
+    for (int i = 0; i < q->n; i++)
+        if (q->zero[i] != bias)
+            return "weights are not symmetric";
+    if (prim_has_vnni())
+        return NULL;
+    for (size_t i = shape_n(&w->shape); i-- > 0;) {
+        int x = bias != 0 ? at[i] - bias : (int8_t)at[i];
+
+        if (x > 64 || x < -64)
+            return "8-bit weights saturate on a CPU without VNNI";
+    }
+    return NULL;
+}
+
+float *
+desc_scales(float a, const struct qparam *q)
+{
+    float *scale = mem_try((size_t)q->n, sizeof *scale);
+
+    for (int i = 0; scale != NULL && i < q->n; i++)
+        scale[i] = a * q->scale[i];
+    return scale;
+}
+
+int
+desc_bias(const struct value *v, const struct qparam *q, int n, float factor,
+          float **out, struct err *e)
+{
+    size_t count = shape_n(&v->shape);
+    float *bias;
+
+    if (v->data == NULL || (count != 1 && count != (size_t)n))
+        return err_set(e, ERR_UNSUPPORTED, "bias is not a constant vector");
+    if (v->dtype != DTYPE_FLOAT && (v->dtype != DTYPE_INT32 || q == NULL))
+        return err_set(e, ERR_UNSUPPORTED, "bias is %s", dtype_name(v->dtype));
+    if (q != NULL && q->n != 1 && q->n != n)
+        return err_set(e, ERR_UNSUPPORTED, "bias has %d scales", q->n);
+    bias = mem_try((size_t)n, sizeof *bias);
+    if (bias == NULL)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a bias");
+    for (int i = 0; i < n; i++) {
+        int at = count == 1 ? 0 : i, k = q != NULL && q->n > 1 ? i : 0;
+
+        if (q == NULL)
+            bias[i] = factor * ((const float *)v->data)[at];
+        else
+            bias[i] = factor * q->scale[k] *
+                      (float)(((const int32_t *)v->data)[at] - q->zero[k]);
+    }
+    *out = bias;
+    return 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the engine's nouns to those of prim.h: tensors, windows, posts.
+ */
+#ifndef ENGINE_DNN_DESC_H
+#define ENGINE_DNN_DESC_H
+
+#include "engine/dnn/call.h"
+#include "engine/dnn/prim.h"
+#include "engine/ir/graph.h"
+
+/* Every dimension of v is known and > 0. */
+bool desc_nonempty(const struct value *v);
+
+/* Row-major strides for t->dim, whatever was there. */
+void desc_row_major(struct prim_tensor *t);
+
+/* Rank 1 to PRIM_MAX_RANK, row-major. */
+int desc_plain(const struct value *v, struct prim_tensor *t, struct err *e);
+
+/*
+ * [N,C,spatial...] of rank 3 to 5, channels innermost; rank 3 becomes 4 with
+ * a height of 1.
+ */
+int desc_image(const struct value *v, struct prim_tensor *t, struct err *e);
+
+/* Kernel, stride, dilation and padding of a window, rank 3 widened as above.*/
+struct window {
+    int64_t kernel[3], stride[3], dilation[3], lo[3], hi[3];
+    bool ceil; /* the last window reaches beyond the padding */
+};
+
+/*
+ * Reads strides, dilations, pads and auto_pad of n, whose kernel[] the caller
+ * has filled in (n_spatial of them, from index 0).  in and out are the shapes
+ * it goes over and makes.
+ * Fails: ERR_UNSUPPORTED for a negative padding.
+ */
+int desc_window(const struct node *n, const struct shape *in,
+                const struct shape *out, struct window *w, struct err *e);
+
+/*
+ * The posts of n and the scale of its output, appended to m; addresses of the
+ * operands are noted in c.  dst: output 0 as the primitive sees it.
+ *
+ * An ADD whose operand dies here and has the size of the output is done in
+ * its buffer: *inplace gets its input index, else -1.
+ */
+int desc_posts(const struct graph *g, const struct node *n, bool image,
+               const struct prim_tensor *dst, struct prim_math *m,
+               struct call *c, int *inplace, struct err *e);
+
+/*
+ * Integer bytes that stand for symmetric weights: q's zeros are all 0 (int8)
+ * or 128 (uint8, which prim_pack() gets shifted to int8), and without VNNI
+ * no magnitude exceeds 64, as pairs of products would saturate.
+ * Returns NULL when they do, else the reason, for people.
+ */
+const char *desc_weights_fault(const struct value *w, const struct qparam *q,
+                               int axis);
+
+/* q->scale[i] * a, q->n of them; mem_free() frees it, NULL: no memory. */
+float *desc_scales(float a, const struct qparam *q);
+
+/*
+ * A constant bias of n (or 1) elements as n floats times factor: float32, or
+ * int32 that q makes real.  mem_free() frees it.
+ * Fails: ERR_UNSUPPORTED when it is anything else, ERR_NO_MEMORY.
+ */
+int desc_bias(const struct value *v, const struct qparam *q, int n,
+              float factor, float **out, struct err *e);
+
+#endif

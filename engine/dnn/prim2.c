@@ -1,0 +1,926 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prim.h in the API of oneDNN 2.x: operation descriptors, output scales, and
+ * memory descriptors that are plain structs.
+ *
+ * Output scales multiply the accumulator with the bias already in it, and the
+ * posts come after them, so quantized arithmetic has to be brought to that
+ * order.  Each value in the chain is kept in some unit u (real = u * value):
+ * the first unit goes into the output scales, operators that commute with a
+ * change of unit (Relu, Clip with its bounds changed, sum) stay in it, others
+ * get a linear step before them that brings the unit they need; the last unit
+ * is the scale of the destination.  With Relu and residual sum, that is all of
+ * ResNet, there is no extra step at all.
+ */
+#include "engine/dnn/prim.h"
+
+#include <dnnl.h>
+#include <float.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { MAX_ARGS = PRIM_ARGS + 2, MAX_CHAIN = 2 * PRIM_MAX_POSTS + 2 };
+
+struct arg {
+    int dnnl_arg;
+    int role; /* enum prim_arg; -1: the bias that p owns */
+    dnnl_memory_desc_t md;
+};
+
+struct prim {
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t prim;
+    dnnl_memory_desc_t plain; /* weights as prim_pack() is given them */
+    dnnl_memory_desc_t packed;
+    struct arg arg[MAX_ARGS];
+    int n_args;
+    float *bias;
+    size_t scratch_bytes;
+    const char *impl;
+};
+
+struct prim_call {
+    const struct prim *prim;
+    dnnl_stream_t stream;
+    dnnl_exec_arg_t arg[MAX_ARGS + 1];
+    int n_args;
+};
+
+static dnnl_engine_t engine;
+static dnnl_status_t engine_status;
+static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
+
+static void
+make_engine(void)
+{
+    engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+}
+
+static int
+failed(dnnl_status_t st, const char *what, struct err *e)
+{
+    if (st == dnnl_out_of_memory)
+        return err_set(e, ERR_NO_MEMORY, "oneDNN %s: out of memory", what);
+    if (st == dnnl_unimplemented || st == dnnl_invalid_arguments)
+        return err_set(e, ERR_UNSUPPORTED, "oneDNN has no such %s", what);
+    return err_set(e, ERR_INTERNAL, "oneDNN %s failed with status %d", what,
+                   (int)st);
+}
+
+static dnnl_data_type_t
+type_of(enum dtype t)
+{
+    switch (t) {
+    case DTYPE_FLOAT:
+        return dnnl_f32;
+    case DTYPE_INT32:
+        return dnnl_s32;
+    case DTYPE_INT8:
+        return dnnl_s8;
+    case DTYPE_UINT8:
+        return dnnl_u8;
+    default:
+        return dnnl_data_type_undef;
+    }
+}
+
+static dnnl_status_t
+strided(const struct prim_tensor *t, dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dim, stride;
+
+    for (int i = 0; i < t->rank; i++) {
+        dim[i] = t->dim[i];
+        stride[i] = t->stride[i];
+    }
+    return dnnl_memory_desc_init_by_strides(md, t->rank, dim, type_of(t->dtype),
+                                            stride);
+}
+
+/* The same shape in whatever form the primitive likes. */
+static dnnl_status_t
+any_form(const struct prim_tensor *t, dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dim;
+
+    for (int i = 0; i < t->rank; i++)
+        dim[i] = t->dim[i];
+    return dnnl_memory_desc_init_by_tag(md, t->rank, dim, type_of(t->dtype),
+                                        dnnl_format_tag_any);
+}
+
+/* --- posts and scales ---------------------------------------------------- */
+
+/* One oneDNN post-op. */
+struct link {
+    enum { LINK_ELTWISE, LINK_SUM, LINK_BINARY } kind;
+    dnnl_alg_kind_t alg;
+    float scale, alpha, beta;
+    int32_t zero;
+    const struct prim_tensor *other;
+    int post; /* LINK_BINARY: index in prim_math.post */
+};
+
+struct chain {
+    struct link at[MAX_CHAIN];
+    int n;
+    float first; /* unit that the output scales bring */
+    float unit;  /* unit of the value after the last link */
+};
+
+static bool
+keeps_unit(const struct prim_post *p)
+{
+    return p->kind == PRIM_SUM ||
+           (p->kind == PRIM_UNARY &&
+            (p->op == OP_RELU || p->op == OP_LEAKY_RELU || p->op == OP_CLIP ||
+             p->op == OP_ABS));
+}
+
+static void
+push_eltwise(struct chain *c, dnnl_alg_kind_t alg, float alpha, float beta)
+{
+    c->at[c->n++] = (struct link){.kind = LINK_ELTWISE,
+                                  .alg = alg,
+                                  .scale = 1,
+                                  .alpha = alpha,
+                                  .beta = beta};
+}
+
+/* Brings the value to unit u and then adds shift. */
+static void
+to_unit(struct chain *c, float u, float shift)
+{
+    if (c->unit == u && shift == 0)
+        return;
+    if (shift == 0 && c->n > 0 && c->at[c->n - 1].kind == LINK_ELTWISE)
+        c->at[c->n - 1].scale *= c->unit / u;
+    else
+        push_eltwise(c, dnnl_eltwise_linear, c->unit / u, shift);
+    c->unit = u;
+}
+
+/* The eltwise algorithm of a unary operator; false when there is none. */
+static bool
+unary_alg(enum op op, float alpha, float beta, struct link *l)
+{
+    static const struct {
+        enum op op;
+        dnnl_alg_kind_t alg;
+    } table[] = {
+        {OP_RELU, dnnl_eltwise_relu},
+        {OP_LEAKY_RELU, dnnl_eltwise_relu},
+        {OP_CLIP, dnnl_eltwise_clip},
+        {OP_ELU, dnnl_eltwise_elu},
+        {OP_ABS, dnnl_eltwise_abs},
+        {OP_SIGMOID, dnnl_eltwise_logistic},
+        {OP_TANH, dnnl_eltwise_tanh},
+        {OP_EXP, dnnl_eltwise_exp},
+        {OP_LOG, dnnl_eltwise_log},
+        {OP_SQRT, dnnl_eltwise_sqrt},
+        {OP_SOFTPLUS, dnnl_eltwise_soft_relu},
+        {OP_HARD_SWISH, dnnl_eltwise_hardswish},
+        {OP_SWISH, dnnl_eltwise_swish},
+        {OP_GELU, dnnl_eltwise_gelu_erf},
+        {OP_HARD_SIGMOID, dnnl_eltwise_linear},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (table[i].op != op)
+            continue;
+        *l = (struct link){.kind = LINK_ELTWISE,
+                           .alg = table[i].alg,
+                           .scale = 1,
+                           .alpha = alpha,
+                           .beta = beta};
+        if (op == OP_RELU)
+            l->alpha = 0;
+        if (op == OP_SWISH)
+            l->alpha = 1;
+        /* struct post says by alpha 1 that Gelu is the tanh form. */
+        if (op == OP_GELU && alpha == 1)
+            l->alg = dnnl_eltwise_gelu_tanh;
+        return true;
+    }
+    return false;
+}
+
+static int
+push_unary(struct chain *c, const struct prim_post *p, struct err *e)
+{
+    struct link l;
+
+    if (!unary_alg(p->op, p->alpha, p->beta, &l))
+        return err_set(e, ERR_UNSUPPORTED, "oneDNN has no eltwise %s",
+                       op_name(p->op));
+    if (!keeps_unit(p))
+        to_unit(c, 1, 0);
+    if (p->op == OP_CLIP) {
+        l.alpha /= c->unit;
+        l.beta /= c->unit;
+    }
+    c->at[c->n++] = l;
+    if (p->op == OP_HARD_SIGMOID)
+        push_eltwise(c, dnnl_eltwise_clip, 0, 1);
+    return 0;
+}
+
+static int
+push_post(struct chain *c, const struct prim_post *p, int index, struct err *e)
+{
+    struct link l = {.kind = LINK_BINARY, .other = &p->other, .post = index};
+
+    switch (p->kind) {
+    case PRIM_UNARY:
+        return push_unary(c, p, e);
+    case PRIM_SUM:
+        l.kind = LINK_SUM;
+        l.scale = p->scale / c->unit;
+        l.zero = p->zero;
+        break;
+    case PRIM_ADD:
+        to_unit(c, p->scale, (float)-p->zero);
+        l.alg = dnnl_binary_add;
+        break;
+    case PRIM_MUL:
+        if (p->zero != 0)
+            return err_set(e, ERR_UNSUPPORTED,
+                           "product with a tensor that has a zero point");
+        l.alg = dnnl_binary_mul;
+        c->unit *= p->scale;
+        break;
+    }
+    c->at[c->n++] = l;
+    return 0;
+}
+
+static int
+make_chain(const struct prim_math *m, struct chain *c, struct err *e)
+{
+    bool keep = true;
+    int rc;
+
+    for (int i = 0; i < m->n_posts; i++)
+        keep &= keeps_unit(&m->post[i]);
+    c->n = 0;
+    c->first = keep ? m->dst_scale : 1;
+    if (!keep && m->post[0].kind == PRIM_ADD)
+        c->first = m->post[0].scale;
+    c->unit = c->first;
+    for (int i = 0; i < m->n_posts; i++)
+        if ((rc = push_post(c, &m->post[i], i, e)) != 0)
+            return rc;
+    to_unit(c, m->dst_scale, 0);
+    return 0;
+}
+
+static dnnl_status_t
+append(dnnl_post_ops_t ops, const struct link *l, struct prim *p, int index)
+{
+    struct arg *a = &p->arg[p->n_args];
+    dnnl_status_t st;
+
+    switch (l->kind) {
+    case LINK_ELTWISE:
+        return dnnl_post_ops_append_eltwise(ops, l->scale, l->alg, l->alpha,
+                                            l->beta);
+    case LINK_SUM:
+        return dnnl_post_ops_append_sum_v3(ops, l->scale, l->zero,
+                                           type_of(l->other->dtype));
+    case LINK_BINARY:
+        break;
+    }
+    st = strided(l->other, &a->md);
+    if (st != dnnl_success)
+        return st;
+    a->dnnl_arg = DNNL_ARG_ATTR_MULTIPLE_POST_OP(index) | DNNL_ARG_SRC_1;
+    a->role = PRIM_POST + l->post;
+    p->n_args++;
+    return dnnl_post_ops_append_binary(ops, l->alg, &a->md);
+}
+
+/* bias in units of the accumulator; scale has been checked to be > 0. */
+static int
+make_bias(const struct prim_math *m, struct prim *p, struct err *e)
+{
+    p->bias = mem_try((size_t)m->n_channels, sizeof *p->bias);
+    if (p->bias == NULL)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a bias");
+    for (int i = 0; i < m->n_channels; i++) {
+        float s = m->scale == NULL ? 1 : m->scale[m->n_scales == 1 ? 0 : i];
+
+        p->bias[i] = m->bias[i] / s;
+        if (m->scale != NULL && !isfinite(p->bias[i]))
+            return err_set(e, ERR_UNSUPPORTED,
+                           "bias %g over scale %g is out of range",
+                           (double)m->bias[i], (double)s);
+    }
+    return 0;
+}
+
+static int
+set_scales(dnnl_primitive_attr_t attr, const struct prim_math *m, float unit,
+           int axis, struct err *e)
+{
+    float one = 1 / unit;
+    float *scale = &one;
+    int n = m->scale == NULL ? 1 : m->n_scales;
+    dnnl_status_t st = dnnl_success;
+
+    if (m->scale == NULL && unit == 1)
+        return 0;
+    if (m->scale != NULL) {
+        scale = mem_try((size_t)n, sizeof *scale);
+        if (scale == NULL)
+            return err_set(e, ERR_NO_MEMORY, "no memory for scales");
+        for (int i = 0; i < n; i++) {
+            scale[i] = m->scale[i] / unit;
+            if (!(m->scale[i] >= FLT_MIN) || !isfinite(scale[i]))
+                st = dnnl_invalid_arguments;
+        }
+    }
+    if (st == dnnl_success)
+        st = dnnl_primitive_attr_set_output_scales(
+            attr, n, n == 1 ? 0 : 1 << axis, scale);
+    if (m->scale != NULL)
+        mem_free(scale);
+    return st == dnnl_success ? 0 : failed(st, "output scale", e);
+}
+
+static int
+set_zero(dnnl_primitive_attr_t attr, int arg, int32_t zero, struct err *e)
+{
+    dnnl_status_t st;
+
+    if (zero == 0)
+        return 0;
+    st = dnnl_primitive_attr_set_zero_points(attr, arg, 1, 0, &zero);
+    return st == dnnl_success ? 0 : failed(st, "zero point", e);
+}
+
+/* The attribute all primitives here have: the caller gives the scratchpad. */
+static int
+new_attr(dnnl_primitive_attr_t *attr, struct err *e)
+{
+    dnnl_status_t st;
+
+    pthread_once(&engine_once, make_engine);
+    if (engine_status != dnnl_success)
+        return failed(engine_status, "engine", e);
+    st = dnnl_primitive_attr_create(attr);
+    if (st != dnnl_success)
+        return failed(st, "attribute", e);
+    st = dnnl_primitive_attr_set_scratchpad_mode(*attr,
+                                                 dnnl_scratchpad_mode_user);
+    return st == dnnl_success ? 0 : failed(st, "attribute", e);
+}
+
+/* axis: of the channels in dst. */
+static int
+math_attr(const struct prim_math *m, int axis, struct prim *p,
+          dnnl_primitive_attr_t *attr, struct err *e)
+{
+    struct chain c;
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t st;
+    int rc = new_attr(attr, e);
+
+    if (rc != 0 || (rc = make_chain(m, &c, e)) != 0 ||
+        (rc = set_scales(*attr, m, c.first, axis, e)) != 0 ||
+        (rc = set_zero(*attr, DNNL_ARG_SRC, m->src_zero, e)) != 0 ||
+        (rc = set_zero(*attr, DNNL_ARG_DST, m->dst_zero, e)) != 0)
+        return rc;
+    if (m->bias != NULL && (rc = make_bias(m, p, e)) != 0)
+        return rc;
+    st = dnnl_post_ops_create(&ops);
+    for (int i = 0; i < c.n && st == dnnl_success; i++)
+        st = append(ops, &c.at[i], p, i);
+    if (st == dnnl_success)
+        st = dnnl_primitive_attr_set_post_ops(*attr, ops);
+    if (ops != NULL)
+        dnnl_post_ops_destroy(ops);
+    return st == dnnl_success ? 0 : failed(st, "post-op", e);
+}
+
+/* --- descriptions -------------------------------------------------------- */
+
+/* From here on p->pd exists: notes what is asked of it later. */
+static int
+describe(struct prim *p, struct err *e)
+{
+    const dnnl_memory_desc_t *md;
+    dnnl_status_t st;
+
+    st =
+        dnnl_primitive_desc_query(p->pd, dnnl_query_impl_info_str, 0, &p->impl);
+    if (st != dnnl_success)
+        return failed(st, "implementation name", e);
+    if (strstr(p->impl, "ref") != NULL)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "oneDNN has only its reference code (%s)", p->impl);
+    md = dnnl_primitive_desc_query_md(p->pd, dnnl_query_scratchpad_md, 0);
+    p->scratch_bytes = md == NULL ? 0 : dnnl_memory_desc_get_size(md);
+    return 0;
+}
+
+static void
+add_arg(struct prim *p, int dnnl_arg, int role)
+{
+    const dnnl_memory_desc_t *md =
+        dnnl_primitive_desc_query_md(p->pd, dnnl_query_exec_arg_md, dnnl_arg);
+
+    if (md == NULL || md->ndims == 0)
+        return;
+    p->arg[p->n_args++] = (struct arg){dnnl_arg, role, *md};
+}
+
+/* Takes p, and attr when there is one. */
+static int
+finish(struct prim *p, const void *desc, const char *what,
+       dnnl_primitive_attr_t attr, struct prim **out, struct err *e)
+{
+    dnnl_status_t st =
+        dnnl_primitive_desc_create(&p->pd, desc, attr, engine, NULL);
+    int rc = st == dnnl_success ? describe(p, e) : failed(st, what, e);
+
+    if (rc == 0) {
+        add_arg(p, DNNL_ARG_SRC, PRIM_SRC);
+        add_arg(p, DNNL_ARG_DST, PRIM_DST);
+        *out = p;
+    } else {
+        prim_free(&p);
+    }
+    dnnl_primitive_attr_destroy(attr);
+    return rc;
+}
+
+static int
+give_up(struct prim *p, dnnl_primitive_attr_t attr, int rc)
+{
+    prim_free(&p);
+    if (attr != NULL)
+        dnnl_primitive_attr_destroy(attr);
+    return rc;
+}
+
+/* Weights and bias become arguments once the primitive has chosen a form. */
+static void
+add_weights(struct prim *p)
+{
+    add_arg(p, DNNL_ARG_WEIGHTS, PRIM_WEIGHTS);
+    p->packed = p->arg[p->n_args - 1].md;
+    if (p->bias != NULL)
+        add_arg(p, DNNL_ARG_BIAS, -1);
+}
+
+static dnnl_status_t
+bias_desc(const struct prim *p, const struct prim_math *m, int rank,
+          dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dim, stride;
+
+    memset(md, 0, sizeof *md);
+    if (p->bias == NULL)
+        return dnnl_success;
+    for (int i = 0; i < rank; i++) {
+        dim[i] = i == rank - 1 ? m->n_channels : 1;
+        stride[i] = i == rank - 1 ? 1 : m->n_channels;
+    }
+    return dnnl_memory_desc_init_by_strides(md, rank, dim, dnnl_f32, stride);
+}
+
+/* Spatial arrays as long as oneDNN declares them. */
+struct window {
+    dnnl_dims_t kernel, stride, dilation, pad_lo, pad_hi;
+};
+
+static void
+copy3(dnnl_dims_t to, const int64_t from[3], int64_t less)
+{
+    for (int i = 0; i < 3; i++)
+        to[i] = from[i] - less;
+}
+
+static dnnl_status_t
+conv_desc(const struct prim_conv *c, const dnnl_memory_desc_t *src,
+          const dnnl_memory_desc_t *w, const dnnl_memory_desc_t *bias,
+          const dnnl_memory_desc_t *dst, dnnl_convolution_desc_t *d)
+{
+    struct window win;
+
+    copy3(win.stride, c->stride, 0);
+    copy3(win.dilation, c->dilation, 1); /* oneDNN counts the gap */
+    copy3(win.pad_lo, c->pad_lo, 0);
+    copy3(win.pad_hi, c->pad_hi, 0);
+    if (c->transposed)
+        return dnnl_dilated_deconvolution_forward_desc_init(
+            d, dnnl_forward_inference, dnnl_deconvolution_direct, src, w, bias,
+            dst, win.stride, win.dilation, win.pad_lo, win.pad_hi);
+    return dnnl_dilated_convolution_forward_desc_init(
+        d, dnnl_forward_inference, dnnl_convolution_direct, src, w, bias, dst,
+        win.stride, win.dilation, win.pad_lo, win.pad_hi);
+}
+
+int
+prim_conv(const struct prim_conv *c, const struct prim_math *m,
+          struct prim **out, struct err *e)
+{
+    struct prim *p = mem_new(1, sizeof *p);
+    dnnl_memory_desc_t src, w, dst, bias;
+    dnnl_convolution_desc_t d;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t st;
+    int rc = math_attr(m, 1, p, &attr, e);
+
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    if ((st = strided(&c->src, &src)) != dnnl_success ||
+        (st = strided(&c->weights, &p->plain)) != dnnl_success ||
+        (st = any_form(&c->weights, &w)) != dnnl_success ||
+        (st = strided(&c->dst, &dst)) != dnnl_success ||
+        (st = bias_desc(p, m, 1, &bias)) != dnnl_success ||
+        (st = conv_desc(c, &src, &w, p->bias != NULL ? &bias : NULL, &dst,
+                        &d)) != dnnl_success)
+        return give_up(p, attr, failed(st, "convolution", e));
+    rc = finish(p, &d, "convolution", attr, out, e);
+    if (rc == 0)
+        add_weights(p);
+    return rc;
+}
+
+int
+prim_matmul(const struct prim_matmul *c, const struct prim_math *m,
+            struct prim **out, struct err *e)
+{
+    struct prim *p = mem_new(1, sizeof *p);
+    dnnl_memory_desc_t src, w, dst, bias;
+    dnnl_matmul_desc_t d;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t st;
+    int rc = math_attr(m, c->dst.rank - 1, p, &attr, e);
+
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    if ((st = strided(&c->src, &src)) != dnnl_success ||
+        (st = strided(&c->weights, &p->plain)) != dnnl_success ||
+        (st = c->pack ? any_form(&c->weights, &w) : strided(&c->weights, &w)) !=
+            dnnl_success ||
+        (st = strided(&c->dst, &dst)) != dnnl_success ||
+        (st = bias_desc(p, m, c->dst.rank, &bias)) != dnnl_success ||
+        (st = dnnl_matmul_desc_init(&d, &src, &w,
+                                    p->bias != NULL ? &bias : NULL, &dst)) !=
+            dnnl_success)
+        return give_up(p, attr, failed(st, "matmul", e));
+    rc = finish(p, &d, "matmul", attr, out, e);
+    if (rc == 0)
+        add_weights(p);
+    return rc;
+}
+
+int
+prim_pool(const struct prim_pool *c, struct prim **out, struct err *e)
+{
+    struct prim *p = mem_new(1, sizeof *p);
+    dnnl_memory_desc_t src, dst;
+    dnnl_pooling_v2_desc_t d;
+    dnnl_primitive_attr_t attr = NULL;
+    struct window win;
+    dnnl_status_t st;
+    int rc = new_attr(&attr, e);
+
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    copy3(win.kernel, c->kernel, 0);
+    copy3(win.stride, c->stride, 0);
+    copy3(win.dilation, c->dilation, 1);
+    copy3(win.pad_lo, c->pad_lo, 0);
+    copy3(win.pad_hi, c->pad_hi, 0);
+    if ((st = strided(&c->src, &src)) != dnnl_success ||
+        (st = strided(&c->dst, &dst)) != dnnl_success ||
+        (st = dnnl_pooling_v2_forward_desc_init(
+             &d, dnnl_forward_inference,
+             c->max         ? dnnl_pooling_max
+             : c->count_pad ? dnnl_pooling_avg_include_padding
+                            : dnnl_pooling_avg_exclude_padding,
+             &src, &dst, win.stride, win.kernel, win.dilation, win.pad_lo,
+             win.pad_hi)) != dnnl_success)
+        return give_up(p, attr, failed(st, "pooling", e));
+    return finish(p, &d, "pooling", attr, out, e);
+}
+
+int
+prim_unary(enum op op, float alpha, float beta, int64_t n, struct prim **out,
+           struct err *e)
+{
+    struct prim *p = mem_new(1, sizeof *p);
+    struct prim_tensor t = {DTYPE_FLOAT, 1, {n}, {1}};
+    dnnl_memory_desc_t md;
+    dnnl_eltwise_desc_t d;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t st;
+    struct link l;
+    int rc = new_attr(&attr, e);
+
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    if (!unary_alg(op, alpha, beta, &l) || op == OP_HARD_SIGMOID)
+        return give_up(p, attr,
+                       err_set(e, ERR_UNSUPPORTED, "oneDNN has no eltwise %s",
+                               op_name(op)));
+    if ((st = strided(&t, &md)) != dnnl_success ||
+        (st = dnnl_eltwise_forward_desc_init(&d, dnnl_forward_inference, l.alg,
+                                             &md, l.alpha, l.beta)) !=
+            dnnl_success)
+        return give_up(p, attr, failed(st, "eltwise", e));
+    return finish(p, &d, "eltwise", attr, out, e);
+}
+
+int
+prim_softmax(const struct prim_tensor *t, bool log, struct prim **out,
+             struct err *e)
+{
+    struct prim *p = mem_new(1, sizeof *p);
+    dnnl_memory_desc_t md;
+    dnnl_softmax_v2_desc_t d;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t st;
+    int rc = new_attr(&attr, e);
+
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    if ((st = strided(t, &md)) != dnnl_success ||
+        (st = dnnl_softmax_v2_forward_desc_init(
+             &d, dnnl_forward_inference,
+             log ? dnnl_softmax_log : dnnl_softmax_accurate, &md, &md,
+             t->rank - 1)) != dnnl_success)
+        return give_up(p, attr, failed(st, "softmax", e));
+    return finish(p, &d, "softmax", attr, out, e);
+}
+
+int
+prim_layer_norm(const struct prim_tensor *t, float epsilon, struct prim **out,
+                struct err *e)
+{
+    struct prim *p = mem_new(1, sizeof *p);
+    dnnl_memory_desc_t md;
+    dnnl_layer_normalization_desc_t d;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t st;
+    int rc = new_attr(&attr, e);
+
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    if ((st = strided(t, &md)) != dnnl_success ||
+        (st = dnnl_layer_normalization_forward_desc_init(
+             &d, dnnl_forward_inference, &md, NULL, epsilon,
+             dnnl_use_scale | dnnl_use_shift)) != dnnl_success)
+        return give_up(p, attr, failed(st, "layer normalization", e));
+    rc = finish(p, &d, "layer normalization", attr, out, e);
+    if (rc == 0) {
+        add_arg(*out, DNNL_ARG_SCALE, PRIM_GAMMA);
+        add_arg(*out, DNNL_ARG_SHIFT, PRIM_BETA);
+    }
+    return rc;
+}
+
+int
+prim_reorder(const struct prim_tensor *src, const struct prim_tensor *dst,
+             struct prim **out, struct err *e)
+{
+    struct prim *p = mem_new(1, sizeof *p);
+    dnnl_memory_desc_t from, to;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t st;
+    int rc = new_attr(&attr, e);
+
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    if ((st = strided(src, &from)) != dnnl_success ||
+        (st = strided(dst, &to)) != dnnl_success ||
+        (st = dnnl_reorder_primitive_desc_create(&p->pd, &from, engine, &to,
+                                                 engine, attr)) != dnnl_success)
+        return give_up(p, attr, failed(st, "reorder", e));
+    rc = describe(p, e);
+    if (rc != 0)
+        return give_up(p, attr, rc);
+    p->arg[p->n_args++] = (struct arg){DNNL_ARG_FROM, PRIM_SRC, from};
+    p->arg[p->n_args++] = (struct arg){DNNL_ARG_TO, PRIM_DST, to};
+    dnnl_primitive_attr_destroy(attr);
+    *out = p;
+    return 0;
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+int
+prim_build(struct prim *p, struct err *e)
+{
+    dnnl_status_t st = dnnl_primitive_create(&p->prim, p->pd);
+
+    return st == dnnl_success ? 0 : failed(st, "primitive", e);
+}
+
+void
+prim_free(struct prim **p)
+{
+    if (*p == NULL)
+        return;
+    if ((*p)->prim != NULL)
+        dnnl_primitive_destroy((*p)->prim);
+    if ((*p)->pd != NULL)
+        dnnl_primitive_desc_destroy((*p)->pd);
+    mem_free((*p)->bias);
+    mem_free(*p);
+    *p = NULL;
+}
+
+const char *
+prim_impl(const struct prim *p)
+{
+    return p->impl;
+}
+
+size_t
+prim_scratch_bytes(const struct prim *p)
+{
+    return p->scratch_bytes;
+}
+
+size_t
+prim_weights_bytes(const struct prim *p)
+{
+    return dnnl_memory_desc_get_size(&p->packed);
+}
+
+const void *
+prim_weights_key(const struct prim *p, size_t *bytes)
+{
+    *bytes = sizeof p->packed;
+    return &p->packed;
+}
+
+static dnnl_status_t
+run_reorder(dnnl_primitive_t prim, dnnl_memory_t from, dnnl_memory_t to)
+{
+    dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    dnnl_stream_t stream;
+    dnnl_status_t st =
+        dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+
+    if (st != dnnl_success)
+        return st;
+    st = dnnl_primitive_execute(prim, stream, 2, args);
+    if (st == dnnl_success)
+        st = dnnl_stream_wait(stream);
+    dnnl_stream_destroy(stream);
+    return st;
+}
+
+int
+prim_pack(const struct prim *p, const void *plain, void *packed, struct err *e)
+{
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t prim = NULL;
+    dnnl_memory_t from = NULL, to = NULL;
+    dnnl_status_t st;
+
+    /* oneDNN takes addresses as void *; a source is only read. */
+    if ((st = dnnl_reorder_primitive_desc_create(&pd, &p->plain, engine,
+                                                 &p->packed, engine, NULL)) ==
+            dnnl_success &&
+        (st = dnnl_primitive_create(&prim, pd)) == dnnl_success &&
+        (st = dnnl_memory_create(&from, &p->plain, engine, (void *)plain)) ==
+            dnnl_success &&
+        (st = dnnl_memory_create(&to, &p->packed, engine, packed)) ==
+            dnnl_success)
+        st = run_reorder(prim, from, to);
+    if (to != NULL)
+        dnnl_memory_destroy(to);
+    if (from != NULL)
+        dnnl_memory_destroy(from);
+    if (prim != NULL)
+        dnnl_primitive_destroy(prim);
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    return st == dnnl_success ? 0 : failed(st, "weights reorder", e);
+}
+
+static dnnl_status_t
+bind_all(struct prim_call *c, void *const *arg, void *scratch)
+{
+    const struct prim *p = c->prim;
+    dnnl_status_t st =
+        dnnl_stream_create(&c->stream, engine, dnnl_stream_default_flags);
+
+    for (int i = 0; i < p->n_args && st == dnnl_success; i++) {
+        const struct arg *a = &p->arg[i];
+        void *at = a->role < 0 ? p->bias : arg[a->role];
+
+        c->arg[i].arg = a->dnnl_arg;
+        st = dnnl_memory_create(&c->arg[i].memory, &a->md, engine, at);
+        c->n_args = i + (st == dnnl_success);
+    }
+    if (st != dnnl_success || p->scratch_bytes == 0)
+        return st;
+    c->arg[c->n_args].arg = DNNL_ARG_SCRATCHPAD;
+    st = dnnl_memory_create(
+        &c->arg[c->n_args].memory,
+        dnnl_primitive_desc_query_md(p->pd, dnnl_query_scratchpad_md, 0),
+        engine, scratch);
+    c->n_args += st == dnnl_success;
+    return st;
+}
+
+int
+prim_bind(const struct prim *p, void *const *arg, void *scratch,
+          struct prim_call **out, struct err *e)
+{
+    struct prim_call *c = mem_new(1, sizeof *c);
+    dnnl_status_t st;
+
+    c->prim = p;
+    st = bind_all(c, arg, scratch);
+    if (st != dnnl_success) {
+        prim_unbind(&c);
+        return failed(st, "memory", e);
+    }
+    *out = c;
+    return 0;
+}
+
+int
+prim_run(const struct prim_call *c, struct err *e)
+{
+    dnnl_status_t st =
+        dnnl_primitive_execute(c->prim->prim, c->stream, c->n_args, c->arg);
+
+    return st == dnnl_success ? 0 : failed(st, "execution", e);
+}
+
+void
+prim_unbind(struct prim_call **c)
+{
+    if (*c == NULL)
+        return;
+    for (int i = 0; i < (*c)->n_args; i++)
+        dnnl_memory_destroy((*c)->arg[i].memory);
+    if ((*c)->stream != NULL)
+        dnnl_stream_destroy((*c)->stream);
+    mem_free(*c);
+    *c = NULL;
+}
+
+/* --- the machine --------------------------------------------------------- */
+
+const char *
+prim_isa(void)
+{
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41:
+        return "sse41";
+    case dnnl_cpu_isa_avx:
+        return "avx";
+    case dnnl_cpu_isa_avx2:
+        return "avx2";
+    case dnnl_cpu_isa_avx2_vnni:
+        return "avx2_vnni";
+    case dnnl_cpu_isa_avx512_core:
+        return "avx512_core";
+    case dnnl_cpu_isa_avx512_core_vnni:
+        return "avx512_core_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return "avx512_core_bf16";
+    case dnnl_cpu_isa_avx512_core_amx:
+        return "avx512_core_amx";
+    default:
+        return "generic";
+    }
+}
+
+bool
+prim_has_vnni(void)
+{
+    int isa = (int)dnnl_get_effective_cpu_isa();
+
+    /* Each instruction set has the bits of those it includes. */
+    return (isa & dnnl_cpu_isa_avx512_core_vnni) ==
+           dnnl_cpu_isa_avx512_core_vnni;
+}
+
+const char *
+prim_version(void)
+{
+    static char text[24];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    const dnnl_version_t *v = dnnl_version();
+
+    pthread_mutex_lock(&lock);
+    if (text[0] == '\0')
+        snprintf(text, sizeof text, "%d.%d.%d", v->major, v->minor, v->patch);
+    pthread_mutex_unlock(&lock);
+    return text;
+}
