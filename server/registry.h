@@ -19,6 +19,7 @@
 #ifndef SERVER_REGISTRY_H
 #define SERVER_REGISTRY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -28,8 +29,8 @@
 #include "server/repo.h"
 #include "server/route.h"
 
-struct lane; /* worker.h: its queue, sessions and counters */
 struct registry;
+struct lane; /* worker.h */
 
 /* A loaded variant.  All members but the last group stay as they are from
  * attach() to detach(). */
@@ -42,13 +43,12 @@ struct variant {
     size_t file_bytes;     /* of its ONNX file and external data */
     struct model *model;   /* the engine's, warm */
     struct modelconf conf; /* batching, labels */
-
-    struct lane *lane; /* attach() makes it, detach() frees it */
+    struct lane *lane;     /* attach() sets it, detach() frees it */
 
     /* registry.c's own. */
     struct registry *home;
     struct variant *next_dead;
-    unsigned long refs; /* atomic */
+    atomic_ulong refs;
 };
 
 struct registry_options {
@@ -59,15 +59,17 @@ struct registry_options {
     int (*attach)(struct variant *v, void *arg, struct err *e);
     /* On the loader thread, when nobody holds a reference any more. */
     void (*detach)(struct variant *v, void *arg);
-    /* After each change of a route or of what is loaded; may be NULL.  Called
-     * under the registry's lock: it must not call back. */
-    void (*changed)(const char *model, void *arg);
     void *arg;
 };
 
 struct registry *registry_new(const struct registry_options *o);
 
-/* Starts the loader thread. */
+/* What SIGHUP may change; for loads from now on. */
+void registry_limit(struct registry *r, size_t memory_limit,
+                    int max_batch_size);
+
+/* Starts the loader thread; what was queued before counts for
+ * registry_ready(). */
 int registry_start(struct registry *r, struct err *e);
 
 /* Stops the loader and lets everything go; no reference may be held. */
@@ -91,17 +93,19 @@ struct ask {
 
 struct pick {
     struct variant *variant; /* a reference: variant_unref() */
-    const char *route;       /* "primary", "canary" or "pinned" */
+    enum routed routed;
 };
 
 /*
  * The variant that answers.  Without version and variant: by the model's
- * route ("primary" is its first arm).  With a version only: that version's
- * base variant.  With a variant only: the one of the newest version that has
- * it and is loaded.  An exact model name comes before "model.variant".
+ * route (primary is its first arm).  With a version only: that version's
+ * base variant.  With a variant only: the one of the version that the route's
+ * first arm names, or else of the newest version that has it loaded.  An exact
+ * model name comes before "model.variant".
  *
- * Fails: ERR_NOT_FOUND (no such model, version, variant), ERR_UNAVAILABLE
- *        (known, but not loaded: loading, failed, unloaded).
+ * Fails: ERR_INVALID (version is no number), ERR_NOT_FOUND (no such model,
+ *        version, variant), ERR_UNAVAILABLE (known, but not loaded: loading,
+ *        failed, unloaded).
  */
 int registry_find(struct registry *r, const struct ask *a, struct pick *out,
                   struct err *e);
@@ -112,7 +116,7 @@ void variant_unref(struct variant **v); /* any thread; clears the pointer */
 /* --- looking ----------------------------------------------------------- */
 
 enum load_state {
-    LOAD_WAITING, /* known, its turn comes */
+    LOAD_WAITING, /* its turn comes; what was there before still serves */
     LOAD_READY,
     LOAD_FAILED,   /* reason says why; what was there before still serves */
     LOAD_UNLOADED, /* on request */
@@ -127,12 +131,13 @@ struct registry_row {
     enum verdict verdict;
     bool base;
     double share;         /* of the route in force, 0 to 1 */
+    unsigned long stamp;  /* of the files that were loaded or tried last */
     char reason[256];     /* why it failed or was unloaded, "" otherwise */
     struct variant *live; /* a reference, or NULL when not loaded */
 };
 
 struct registry_list {
-    struct registry_row *at; /* by model, version (descending), variant */
+    struct registry_row *at; /* by model, version (newest first), base first */
     size_t n;
 };
 
@@ -144,29 +149,39 @@ void registry_list_free(struct registry_list *l);
 /* True once everything that was on disk at start was loaded or has failed. */
 bool registry_ready(struct registry *r);
 
-/* The route in force; ERR_NOT_FOUND for an unknown model, ERR_UNAVAILABLE
- * where nothing is loaded. */
+/*
+ * The route asked for last, or the one in force where none was.
+ * follows: out; true where the route moves to each new version by itself.
+ * Fails:   ERR_NOT_FOUND for an unknown model, ERR_UNAVAILABLE where nothing is
+ *          loaded.
+ */
 int registry_route(struct registry *r, const char *model, struct route *out,
-                   struct err *e);
+                   bool *follows, struct err *e);
 
-/* --- changing (control plane) ------------------------------------------ */
+/* --- loading ----------------------------------------------------------- */
 
 /*
- * Loads one variant from its files and puts it in its place; waits for that.
+ * Loads one variant and waits for that, without putting it in its place.
  *
- * files: as the repository describes it (copied).
- * path:  where its ONNX file lies now, or NULL for files->path: a variant is
- *        loaded from its staging folder before it is published.
- * out:   when not NULL the loaded variant is given here, with a reference, and
- *        not put in its place: registry_install() does that.
+ * files: as the repository describes it.
+ * path:  where its ONNX file lies now (a variant is loaded from its staging
+ *        folder before it is published), or NULL: from files, which must match
+ *        their manifest.
+ * out:   a reference, for registry_install() or variant_unref().
  */
 int registry_load(struct registry *r, const struct repo_variant *files,
                   const char *path, struct variant **out, struct err *e);
-void registry_install(struct registry *r, struct variant **v);
 
-/* Queues a load and returns; the outcome is seen in registry_list(). */
+/* Puts a loaded variant in its place; takes the reference. */
+void registry_install(struct registry *r, const struct repo_variant *files,
+                      struct variant **v);
+
+/*
+ * Queues a load that ends in its place; the outcome is seen in
+ * registry_list().  done: called with arg when it has ended, or NULL.
+ */
 void registry_load_later(struct registry *r, const struct repo_variant *files,
-                         bool first_of_all);
+                         void (*done)(void *arg), void *arg);
 
 /* Notes what can't be served, with the reason, for the index. */
 void registry_note(struct registry *r, const struct repo_variant *files,
@@ -176,35 +191,37 @@ void registry_note(struct registry *r, const struct repo_variant *files,
 void registry_drop(struct registry *r, const char *model, long version,
                    const char *variant, bool forget, const char *reason);
 
-/* True when no load waits or runs for the model (NULL: any). */
-bool registry_idle(struct registry *r, const char *model);
+/* --- routing ----------------------------------------------------------- */
 
-/*
- * Puts a route in force.
- *
- * force:    rejected variants may take traffic.
- * journal:  called with the route in force until now and the new one, once
- *           all targets are known to be ready and before the change takes
- *           effect; when it fails nothing changes.  Changes of one registry
- *           never overlap.
- * Fails:    ERR_NOT_FOUND (model), ERR_CONFLICT (a target isn't there, isn't
- *           loaded, or was rejected), what journal returns.
- */
 struct route_change {
-    bool force;
+    bool force;   /* rejected variants may take traffic */
+    bool follows; /* noted with the route */
+    /* Called with the route in force until now (NULL: none) and the new one,
+     * once all targets are known to be ready and before the change takes
+     * effect; when it fails nothing changes.  Changes never overlap. */
     int (*journal)(void *arg, const struct route *from, const struct route *to,
                    struct err *e);
     void *arg;
 };
+
+/*
+ * Puts a route in force.
+ * Fails: ERR_NOT_FOUND (model), ERR_CONFLICT (a target isn't there, isn't
+ *        loaded, or was rejected), what journal returns.
+ */
 int registry_set_route(struct registry *r, const char *model,
                        const struct route *to, const struct route_change *c,
                        struct err *e);
+
+/* True when every arm with a weight is loaded. */
+bool registry_can_route(struct registry *r, const char *model,
+                        const struct route *to);
 
 /*
  * The route kept on disk, told at start before the loads: it takes effect arm
  * by arm as variants come up.
  */
 void registry_keep_route(struct registry *r, const char *model,
-                         const struct route *to);
+                         const struct route *to, bool follows);
 
 #endif

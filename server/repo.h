@@ -59,6 +59,9 @@ struct repo_options {
 int repo_open(const struct repo_options *o, struct repo **out, struct err *e);
 void repo_close(struct repo **r);
 
+/* Fails: ERR_CONFLICT for a repository that can only be read. */
+int repo_writable(const struct repo *r, struct err *e);
+
 /* One variant's files. */
 struct repo_variant {
     char model[ROUTE_NAME + 1];
@@ -68,11 +71,16 @@ struct repo_variant {
     bool managed; /* has a manifest: quantd wrote it */
     enum verdict verdict;
     size_t bytes;        /* of all its ONNX files */
+    char *dir;           /* the version's or the variant's */
     char *path;          /* of model.onnx */
     char *model_dir;     /* where model.conf and config.pbtxt may be */
     char *reason;        /* why it can't be served, or NULL */
     unsigned long stamp; /* changes when its files do */
 };
+
+/* One variant by name. Fails: ERR_NOT_FOUND. */
+int repo_lookup(struct repo *r, const char *model, long version,
+                const char *variant, struct repo_variant *out, struct err *e);
 
 struct repo_list {
     struct repo_variant *at; /* by model, version, base first */
@@ -80,12 +88,10 @@ struct repo_list {
 };
 
 /*
- * Everything there is.
- *
- * check: compare every managed file with its manifest (reads them all);
- *        otherwise only names and sizes are compared.
+ * Everything there is.  Manifests are held to the names and sizes of files
+ * here; their contents are checked when they are loaded.
  */
-int repo_scan(struct repo *r, bool check, struct repo_list *out, struct err *e);
+int repo_scan(struct repo *r, struct repo_list *out, struct err *e);
 void repo_list_free(struct repo_list *l);
 void repo_variant_copy(struct repo_variant *to, const struct repo_variant *v);
 void repo_variant_free(struct repo_variant *v);
@@ -98,7 +104,7 @@ int repo_stage(struct repo *r, const char *id, char **out, struct err *e);
 /* Removes a staging folder, published from or not. */
 void repo_unstage(struct repo *r, const char *id);
 
-/* .quantd/jobs, the folder. */
+/* .quantd/jobs, the folder; NULL where nothing can be written. */
 const char *repo_jobs_dir(const struct repo *r);
 
 /*
@@ -119,11 +125,11 @@ void repo_release(struct repo *r, const char *model, long version);
  * out:  the files as published; repo_variant_free().
  */
 int repo_publish_version(struct repo *r, const char *dir, const char *model,
-                         long version, const char *variant, json_t *info,
+                         long version, const char *variant, const json_t *info,
                          struct repo_variant *out, struct err *e);
 int repo_publish_variant(struct repo *r, const char *dir, const char *model,
                          long version, const char *variant,
-                         enum verdict verdict, json_t *info,
+                         enum verdict verdict, const json_t *info,
                          struct repo_variant *out, struct err *e);
 
 /* Fails: ERR_NOT_FOUND, ERR_CONFLICT for a version's own file. */
@@ -132,20 +138,29 @@ int repo_remove_variant(struct repo *r, const char *model, long version,
 
 /* --- small files ------------------------------------------------------- */
 
-/* Folder for route.json and history.jsonl; made when missing. */
-int repo_model_dir(struct repo *r, const char *model, char **out,
-                   struct err *e);
+/*
+ * A model's small file ("route.json"): where quantd writes it, the folder made;
+ * or where it is read, the one in the state folder before the one beside the
+ * models.  *out by mem_free().
+ */
+int repo_file_to_write(struct repo *r, const char *model, const char *name,
+                       char **out, struct err *e);
+char *repo_file_to_read(struct repo *r, const char *model, const char *name);
 
 /* manifest.json of a variant without "files", and its report; NULL when there
  * is none.  json_decref(). */
-json_t *repo_manifest(struct repo *r, const struct repo_variant *v);
-json_t *repo_report(struct repo *r, const struct repo_variant *v);
+json_t *repo_manifest(const struct repo_variant *v);
+json_t *repo_report(const struct repo_variant *v);
 
 /* Replaces <version>/report.json. */
 int repo_write_report(struct repo *r, const char *model, long version,
                       const json_t *report, struct err *e);
 
-/* The folders worth watching; n strings, mem_free() each and the array. */
-void repo_watch_dirs(struct repo *r, char ***out, size_t *n);
+/*
+ * Calls each(arg, path) for every folder in which a model, version or variant
+ * may come or go.
+ */
+void repo_each_dir(struct repo *r, void (*each)(void *arg, const char *path),
+                   void *arg);
 
 #endif

@@ -26,6 +26,10 @@ enum {
     ROUTE_ARMS = 64,  /* arms a route may have */
 };
 
+/* How a request found its variant. */
+enum routed { ROUTED_PRIMARY, ROUTED_CANARY, ROUTED_PINNED, N_ROUTED };
+const char *routed_name(enum routed r); /* "primary", "canary", "pinned" */
+
 struct route_arm {
     long version;
     char variant[ROUTE_NAME + 1];

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "server/route.h"
 
 struct stats;
 struct series;
@@ -21,10 +22,6 @@ enum { STATS_BUCKETS = 17, STATS_BATCHES = 64 };
 /* Upper bounds of the duration histograms, in microseconds: 1-2-5 from 100 us
  * to 10 s; the last bucket is all that is longer. */
 extern const uint64_t stats_bounds_us[STATS_BUCKETS - 1];
-
-/* How a request found its variant. */
-enum route { ROUTE_PRIMARY, ROUTE_CANARY, ROUTE_PINNED, N_ROUTES };
-const char *route_name(enum route r);
 
 struct histogram {
     uint64_t count, sum_ns, bucket[STATS_BUCKETS];
@@ -46,7 +43,7 @@ enum {
 
 /* One reading. */
 struct counts {
-    uint64_t requests[N_ROUTES][N_STATS_CODES];
+    uint64_t requests[N_ROUTED][N_STATS_CODES];
     struct histogram request, queue, compute; /* seconds in /metrics */
     uint64_t rows, runs, last_ms; /* inference_count, execution_count, epoch */
     uint64_t nonfinite;           /* outputs with a NaN or an infinity */
@@ -92,7 +89,7 @@ void stats_thread(int worker);
 
 /* One request answered; times in ns, all 0 where it did not run. */
 struct answered {
-    enum route route;
+    enum routed route;
     int status;
     uint64_t total, wait, input, infer, output;
 };

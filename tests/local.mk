@@ -3,8 +3,11 @@
 unit_tests =
 if HAVE_CMOCKA
 unit_tests += tests/unit/test_data
+unit_tests += tests/unit/test_history
 unit_tests += tests/unit/test_npy
+unit_tests += tests/unit/test_pbtxt
 unit_tests += tests/unit/test_place
+unit_tests += tests/unit/test_route
 unit_tests += tests/unit/test_shape
 endif
 check_PROGRAMS += $(unit_tests)
@@ -15,3 +18,6 @@ tests_unit_test_data_LDADD = libquant.a libir.a libbase.a $(NETTLE_LIBS) \
 tests_unit_test_npy_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_place_LDADD = librun.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_shape_LDADD = libir.a libbase.a $(CMOCKA_LIBS)
+tests_unit_test_history_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_pbtxt_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_route_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
