@@ -1,1 +1,3 @@
-# Fragment of doc/.
+dist_doc_DATA += \
+	README.md \
+	doc/hacking.md
