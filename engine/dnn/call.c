@@ -10,6 +10,7 @@ void
 call_init(struct call *c)
 {
     memset(c, 0, sizeof *c);
+    c->sum = -1;
     for (int i = 0; i < PRIM_ARGS; i++)
         c->io[i] = -1;
 }
@@ -107,7 +108,7 @@ call_prepare(const struct call *c, struct step *s, struct err *e)
     s->own = own;
     s->impl = prim_impl(c->prim);
     s->scratch_bytes = prim_scratch_bytes(c->prim);
-    s->inplace = -1;
+    s->inplace = c->sum;
     return 0;
 }
 
@@ -141,9 +142,11 @@ int
 call_run(const struct step *s, void *const *io, void *scratch, void *state,
          struct err *e)
 {
-    (void)s;
-    (void)io;
+    const struct call *c = s->own;
+
     (void)scratch;
+    if (c->sum >= 0 && io[c->sum] != io[c->io[PRIM_DST]])
+        memcpy(io[c->io[PRIM_DST]], io[c->sum], c->sum_bytes);
     return prim_run(state, e);
 }
 

@@ -13,6 +13,8 @@ struct call {
     struct prim *prim;
     const void *fixed[PRIM_ARGS]; /* known when the plan is made, or NULL */
     int io[PRIM_ARGS];            /* index into io[] of bind, or -1 */
+    int sum; /* input that has to lie in dst before the call, or -1 */
+    size_t sum_bytes;
 };
 
 void call_init(struct call *c);

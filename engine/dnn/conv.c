@@ -17,7 +17,6 @@ struct plan {
     struct prim_math math;
     struct call call;
     float *scale, *bias;
-    int inplace;
 };
 
 /* w [O,I/g,k...] (transposed: [I,O/g,k...]) -> [G,O/g,I/g,k...], rank 3
@@ -117,9 +116,18 @@ window(const struct graph *g, const struct node *n, struct prim_conv *c,
     return 0;
 }
 
+static void
+drop(struct plan *p)
+{
+    prim_free(&p->call.prim);
+    mem_free(p->scale);
+    mem_free(p->bias);
+    memset(p, 0, sizeof *p);
+}
+
 static int
-describe(const struct graph *g, const struct node *n, struct plan *p,
-         struct err *e)
+try(const struct graph *g, const struct node *n, bool sum, struct plan *p,
+    struct err *e)
 {
     const struct value *x = node_in(g, n, 0), *w = node_in(g, n, 1);
     const struct value *y = node_out(g, n, 0);
@@ -144,8 +152,7 @@ describe(const struct graph *g, const struct node *n, struct plan *p,
             return rc;
         p->math.bias = p->bias;
     }
-    rc = desc_posts(g, n, true, &p->conv.dst, &p->math, &p->call, &p->inplace,
-                    e);
+    rc = desc_posts(g, n, true, sum, &p->conv.dst, &p->math, &p->call, e);
     if (rc != 0)
         return rc;
     p->call.io[PRIM_SRC] = 0;
@@ -153,12 +160,19 @@ describe(const struct graph *g, const struct node *n, struct plan *p,
     return prim_conv(&p->conv, &p->math, &p->call.prim, e);
 }
 
-static void
-drop(struct plan *p)
+/* A residual is added in place or read from where it is: oneDNN may have only
+ * one of the two, and which is better depends on who else reads it. */
+static int
+describe(const struct graph *g, const struct node *n, struct plan *p,
+         struct err *e)
 {
-    prim_free(&p->call.prim);
-    mem_free(p->scale);
-    mem_free(p->bias);
+    bool sum = desc_sum_free(g, n);
+    int rc = try(g, n, sum, p, e);
+
+    if (rc == 0 || n->n_posts == 0)
+        return rc;
+    drop(p);
+    return try(g, n, !sum, p, e);
 }
 
 static bool
@@ -185,10 +199,8 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
             call_weights(&p.call, weights, weights->dtype == DTYPE_UINT8, w, e);
     if (rc == 0)
         rc = call_prepare(&p.call, s, e);
-    if (rc == 0) {
-        s->inplace = p.inplace;
+    if (rc == 0)
         p.call.prim = NULL;
-    }
     drop(&p);
     return rc;
 }

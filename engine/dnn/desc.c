@@ -125,21 +125,29 @@ desc_window(const struct node *n, const struct shape *in,
     return 0;
 }
 
-/* True when n is the last to read input `in`, a buffer the engine owns. */
-static bool
-dies_here(const struct graph *g, const struct node *n, int in)
+/* How often nodes from n on read value id. */
+static int
+reads_from(const struct graph *g, const struct node *n, int id)
 {
-    int id = n->in[in], uses = 0;
-    size_t at = (size_t)(n - g->nodes.at);
+    int reads = 0;
 
-    if (graph_producer(g, id) == NULL || graph_is_output(g, id))
-        return false;
-    for (int i = 0; i < n->n_in; i++)
-        uses += n->in[i] == id;
-    for (size_t k = at + 1; k < g->nodes.n; k++)
-        for (int i = 0; !g->nodes.at[k].dead && i < g->nodes.at[k].n_in; i++)
-            uses += g->nodes.at[k].in[i] == id;
-    return uses == 1;
+    for (const struct node *r = n; r < g->nodes.at + g->nodes.n; r++)
+        for (int i = 0; !r->dead && i < r->n_in; i++)
+            reads += r->in[i] == id;
+    return reads;
+}
+
+bool
+desc_sum_free(const struct graph *g, const struct node *n)
+{
+    for (int i = 0; i < n->n_posts; i++)
+        if (n->posts[i].op == OP_ADD) {
+            int id = n->in[n->posts[i].in];
+
+            return graph_producer(g, id) != NULL && !graph_is_output(g, id) &&
+                   reads_from(g, n, id) == 1;
+        }
+    return false;
 }
 
 /* The operand of an ADD or MUL. */
@@ -194,12 +202,20 @@ one_post(const struct graph *g, const struct node *n, bool image,
     return operand(g, n, image, dst, from->in, p, e);
 }
 
-int
-desc_posts(const struct graph *g, const struct node *n, bool image,
-           const struct prim_tensor *dst, struct prim_math *m, struct call *c,
-           int *inplace, struct err *e)
+/* An ADD of as many bytes as the output has, the first such. */
+static bool
+can_sum(const struct value *v, const struct prim_post *p,
+        const struct prim_tensor *dst, const struct call *c)
 {
-    *inplace = -1;
+    return p->kind == PRIM_ADD && c->sum < 0 && shape_n(&v->shape) > 1 &&
+           dtype_size(p->other.dtype) == dtype_size(dst->dtype);
+}
+
+int
+desc_posts(const struct graph *g, const struct node *n, bool image, bool sum,
+           const struct prim_tensor *dst, struct prim_math *m, struct call *c,
+           struct err *e)
+{
     for (int i = 0; i < n->n_posts; i++) {
         const struct post *from = &n->posts[i];
         struct prim_post *p = &m->post[m->n_posts];
@@ -207,12 +223,12 @@ desc_posts(const struct graph *g, const struct node *n, bool image,
 
         if (rc != 0)
             return rc;
-        if (p->kind == PRIM_ADD && *inplace < 0 &&
-            shape_n(&node_in(g, n, from->in)->shape) > 1 &&
-            dtype_size(p->other.dtype) == dtype_size(dst->dtype) &&
-            dies_here(g, n, from->in)) {
+        if (sum && can_sum(node_in(g, n, from->in), p, dst, c)) {
+            const struct value *y = node_out(g, n, 0);
+
             p->kind = PRIM_SUM;
-            *inplace = from->in;
+            c->sum = from->in;
+            c->sum_bytes = shape_n(&y->shape) * dtype_size(y->dtype);
         } else if (p->kind != PRIM_UNARY) {
             c->io[PRIM_POST + m->n_posts] = from->in;
         }

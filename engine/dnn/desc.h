@@ -43,12 +43,17 @@ int desc_window(const struct node *n, const struct shape *in,
  * The posts of n and the scale of its output, appended to m; addresses of the
  * operands are noted in c.  dst: output 0 as the primitive sees it.
  *
- * An ADD whose operand dies here and has the size of the output is done in
- * its buffer: *inplace gets its input index, else -1.
+ * sum:  an ADD whose operand has the bytes of the output is done in place
+ *       (call_run() copies the operand there if it must); otherwise it is read
+ *       from where it is.
  */
 int desc_posts(const struct graph *g, const struct node *n, bool image,
-               const struct prim_tensor *dst, struct prim_math *m,
-               struct call *c, int *inplace, struct err *e);
+               bool sum, const struct prim_tensor *dst, struct prim_math *m,
+               struct call *c, struct err *e);
+
+/* True when the operand of n's first ADD is read by nobody after n: then in
+ * place is the better way. */
+bool desc_sum_free(const struct graph *g, const struct node *n);
 
 /*
  * Integer bytes that stand for symmetric weights: q's zeros are all 0 (int8)

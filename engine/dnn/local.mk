@@ -7,5 +7,8 @@ libdnn_a_SOURCES = \
 	engine/dnn/dnn.c engine/dnn/dnn.h \
 	engine/dnn/join.c \
 	engine/dnn/kernel_tbl.h engine/dnn/kernels.h \
+	engine/dnn/matmul.c engine/dnn/matmul.h \
 	engine/dnn/pool.c \
-	engine/dnn/prim.h engine/dnn/prim2.c
+	engine/dnn/prim.h engine/dnn/prim2.c \
+	engine/dnn/row.c engine/dnn/row.h \
+	engine/dnn/softmax.c

@@ -118,7 +118,7 @@ int prim_unary(enum op op, float alpha, float beta, int64_t n,
 /* Along the last axis. */
 int prim_softmax(const struct prim_tensor *t, bool log, struct prim **out,
                  struct err *e);
-int prim_layer_norm(const struct prim_tensor *t, float epsilon,
+int prim_layer_norm(const struct prim_tensor *t, float epsilon, bool beta,
                     struct prim **out, struct err *e);
 
 /* src and dst of one shape: a change of strides. */

@@ -662,8 +662,8 @@ prim_softmax(const struct prim_tensor *t, bool log, struct prim **out,
 }
 
 int
-prim_layer_norm(const struct prim_tensor *t, float epsilon, struct prim **out,
-                struct err *e)
+prim_layer_norm(const struct prim_tensor *t, float epsilon, bool beta,
+                struct prim **out, struct err *e)
 {
     struct prim *p = mem_new(1, sizeof *p);
     dnnl_memory_desc_t md;
@@ -677,12 +677,13 @@ prim_layer_norm(const struct prim_tensor *t, float epsilon, struct prim **out,
     if ((st = strided(t, &md)) != dnnl_success ||
         (st = dnnl_layer_normalization_forward_desc_init(
              &d, dnnl_forward_inference, &md, NULL, epsilon,
-             dnnl_use_scale | dnnl_use_shift)) != dnnl_success)
+             dnnl_use_scale | (beta ? dnnl_use_shift : 0u))) != dnnl_success)
         return give_up(p, attr, failed(st, "layer normalization", e));
     rc = finish(p, &d, "layer normalization", attr, out, e);
     if (rc == 0) {
         add_arg(*out, DNNL_ARG_SCALE, PRIM_GAMMA);
-        add_arg(*out, DNNL_ARG_SHIFT, PRIM_BETA);
+        if (beta)
+            add_arg(*out, DNNL_ARG_SHIFT, PRIM_BETA);
     }
     return rc;
 }

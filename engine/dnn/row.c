@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/dnn/row.h"
+
+#include <assert.h>
+#include <string.h>
+
+/*
+ * VARIANTS(name, params, args) makes `name`, which calls name_body() compiled
+ * for the widest vectors of this machine.
+ */
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__x86_64__)
+#define VARIANTS(name, params, args)                                           \
+    __attribute__((target(                                                     \
+        "avx512f,avx512bw,avx512dq,avx512vl"))) static void name##_512 params  \
+    {                                                                          \
+        name##_body args;                                                      \
+    }                                                                          \
+    __attribute__((target("avx2"))) static void name##_256 params              \
+    {                                                                          \
+        name##_body args;                                                      \
+    }                                                                          \
+    static void name params                                                    \
+    {                                                                          \
+        if (__builtin_cpu_supports("avx512bw") &&                              \
+            __builtin_cpu_supports("avx512dq") &&                              \
+            __builtin_cpu_supports("avx512vl"))                                \
+            name##_512 args;                                                   \
+        else if (__builtin_cpu_supports("avx2"))                               \
+            name##_256 args;                                                   \
+        else                                                                   \
+            name##_body args;                                                  \
+    }
+#else
+#define VARIANTS(name, params, args)                                           \
+    static void name params                                                    \
+    {                                                                          \
+        name##_body args;                                                      \
+    }
+#endif
+
+#define SIMD _Pragma("omp simd")
+
+/* --- integers to floats and back ----------------------------------------- */
+
+#define LOAD(name, type)                                                       \
+    INLINE void name##_body(float *restrict y, const type *restrict x,         \
+                            int64_t n, float scale, int32_t zero)              \
+    {                                                                          \
+        SIMD for (int64_t i = 0; i < n; i++) y[i] =                            \
+            (float)((int32_t)x[i] - zero) * scale;                             \
+    }                                                                          \
+    VARIANTS(name,                                                             \
+             (float *restrict y, const type *restrict x, int64_t n,            \
+              float scale, int32_t zero),                                      \
+             (y, x, n, scale, zero))
+
+LOAD(load_u8, uint8_t)
+LOAD(load_s8, int8_t)
+LOAD(load_s32, int32_t)
+
+void
+row_load(float *y, const void *x, enum dtype t, int64_t n, float scale,
+         int32_t zero)
+{
+    switch (t) {
+    case DTYPE_UINT8:
+        load_u8(y, x, n, scale, zero);
+        break;
+    case DTYPE_INT8:
+        load_s8(y, x, n, scale, zero);
+        break;
+    case DTYPE_INT32:
+        load_s32(y, x, n, scale, zero);
+        break;
+    default:
+        assert(t == DTYPE_FLOAT);
+        memcpy(y, x, (size_t)n * sizeof *y);
+    }
+}
+
+/*
+ * Adding and taking away 1.5 * 2^23 rounds half to even, as ONNX wants it, in
+ * the default rounding mode; the clamp before it, to bounds that are integers,
+ * changes no result and keeps the sum exact.
+ */
+#define STORE(name, type, low, high)                                           \
+    INLINE void name##_body(type *restrict y, const float *restrict x,         \
+                            int64_t n, float scale, int32_t zero)              \
+    {                                                                          \
+        const float magic = 12582912.0f;                                       \
+        const float lo = (float)((low)-zero), hi = (float)((high)-zero);       \
+                                                                               \
+        SIMD for (int64_t i = 0; i < n; i++)                                   \
+        {                                                                      \
+            float v = x[i] / scale;                                            \
+                                                                               \
+            v = v > lo ? v : lo;                                               \
+            v = v < hi ? v : hi;                                               \
+            y[i] = (type)((int32_t)((v + magic) - magic) + zero);              \
+        }                                                                      \
+    }                                                                          \
+    VARIANTS(name,                                                             \
+             (type *restrict y, const float *restrict x, int64_t n,            \
+              float scale, int32_t zero),                                      \
+             (y, x, n, scale, zero))
+
+STORE(store_u8, uint8_t, 0, 255)
+STORE(store_s8, int8_t, -128, 127)
+
+void
+row_store(void *y, enum dtype t, const float *x, int64_t n, float scale,
+          int32_t zero)
+{
+    switch (t) {
+    case DTYPE_UINT8:
+        store_u8(y, x, n, scale, zero);
+        break;
+    case DTYPE_INT8:
+        store_s8(y, x, n, scale, zero);
+        break;
+    default:
+        assert(t == DTYPE_FLOAT);
+        memcpy(y, x, (size_t)n * sizeof(float));
+    }
+}
+
+/* --- arithmetic ---------------------------------------------------------- */
+
+/* y may be one of the operands, at the same index: so no restrict. */
+#define BINARY_LOOP(expr)                                                      \
+    if (a_step != 0 && b_step != 0) {                                          \
+        SIMD for (int64_t i = 0; i < n; i++)                                   \
+        {                                                                      \
+            float p = a[i], q = b[i];                                          \
+            y[i] = (expr);                                                     \
+        }                                                                      \
+    } else if (a_step != 0) {                                                  \
+        const float q = b[0];                                                  \
+        SIMD for (int64_t i = 0; i < n; i++)                                   \
+        {                                                                      \
+            float p = a[i];                                                    \
+            y[i] = (expr);                                                     \
+        }                                                                      \
+    } else if (b_step != 0) {                                                  \
+        const float p = a[0];                                                  \
+        SIMD for (int64_t i = 0; i < n; i++)                                   \
+        {                                                                      \
+            float q = b[i];                                                    \
+            y[i] = (expr);                                                     \
+        }                                                                      \
+    } else {                                                                   \
+        const float p = a[0], q = b[0];                                        \
+        const float r = (expr);                                                \
+        SIMD for (int64_t i = 0; i < n; i++) y[i] = r;                         \
+    }                                                                          \
+    break
+
+INLINE void
+binary_body(enum op op, float *y, const float *a, int a_step, const float *b,
+            int b_step, int64_t n)
+{
+    switch (op) {
+    case OP_ADD:
+        BINARY_LOOP(p + q);
+    case OP_SUB:
+        BINARY_LOOP(p - q);
+    case OP_MUL:
+        BINARY_LOOP(p * q);
+    case OP_DIV:
+        BINARY_LOOP(p / q);
+    case OP_MIN:
+        BINARY_LOOP(((q != q) | (q < p)) ? q : p);
+    case OP_MAX:
+        BINARY_LOOP(((q != q) | (q > p)) ? q : p);
+    default:
+        break;
+    }
+}
+
+VARIANTS(binary,
+         (enum op op, float *y, const float *a, int a_step, const float *b,
+          int b_step, int64_t n),
+         (op, y, a, a_step, b, b_step, n))
+
+void
+row_binary(enum op op, float *y, const float *a, int a_step, const float *b,
+           int b_step, int64_t n)
+{
+    binary(op, y, a, a_step, b, b_step, n);
+}
+
+#define POST_LOOP(expr)                                                        \
+    SIMD for (int64_t i = 0; i < n; i++)                                       \
+    {                                                                          \
+        float v = y[i];                                                        \
+        y[i] = (expr);                                                         \
+    }                                                                          \
+    break
+
+INLINE float
+clamp(float v, float lo, float hi)
+{
+    v = v < lo ? lo : v;
+    return v > hi ? hi : v;
+}
+
+INLINE void
+post_body(enum op op, float alpha, float beta, float *y, int64_t n)
+{
+    switch (op) {
+    case OP_RELU:
+        POST_LOOP(v < 0 ? 0 : v);
+    case OP_LEAKY_RELU:
+        POST_LOOP(v < 0 ? alpha * v : v);
+    case OP_CLIP:
+        POST_LOOP(clamp(v, alpha, beta));
+    case OP_HARD_SIGMOID:
+        POST_LOOP(clamp(alpha * v + beta, 0, 1));
+    case OP_HARD_SWISH:
+        POST_LOOP(v * clamp(v / 6 + 0.5f, 0, 1));
+    case OP_ABS:
+        POST_LOOP(v < 0 ? -v : v);
+    case OP_NEG:
+        POST_LOOP(-v);
+    case OP_RECIPROCAL:
+        POST_LOOP(1 / v);
+    default:
+        break;
+    }
+}
+
+VARIANTS(post, (enum op op, float alpha, float beta, float *y, int64_t n),
+         (op, alpha, beta, y, n))
+
+bool
+row_has_post(enum op op)
+{
+    switch (op) {
+    case OP_RELU:
+    case OP_LEAKY_RELU:
+    case OP_CLIP:
+    case OP_HARD_SIGMOID:
+    case OP_HARD_SWISH:
+    case OP_ABS:
+    case OP_NEG:
+    case OP_RECIPROCAL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void
+row_post(enum op op, float alpha, float beta, float *y, int64_t n)
+{
+    assert(row_has_post(op));
+    post(op, alpha, beta, y, n);
+}
+
+INLINE void
+scale_add_body(float *restrict y, float scale, const float *restrict bias,
+               int64_t n)
+{
+    if (bias == NULL) {
+        SIMD for (int64_t i = 0; i < n; i++) y[i] = scale * y[i];
+        return;
+    }
+    SIMD for (int64_t i = 0; i < n; i++) y[i] = scale * y[i] + bias[i];
+}
+
+VARIANTS(scale_add,
+         (float *restrict y, float scale, const float *restrict bias,
+          int64_t n),
+         (y, scale, bias, n))
+
+void
+row_scale_add(float *y, float scale, const float *bias, int64_t n)
+{
+    scale_add(y, scale, bias, n);
+}
+
+typedef int32_t __attribute__((may_alias)) float_bits;
+
+/* Magnitudes of floats are ordered as their bits are; above infinity is NaN.*/
+INLINE void
+max_abs_body(const float *restrict x, int64_t n, float *out)
+{
+    const float_bits *restrict bits = (const float_bits *)x;
+    const int32_t infinity = 0x7f800000;
+    int32_t max = 0;
+
+#pragma omp simd reduction(max : max)
+    for (int64_t i = 0; i < n; i++) {
+        int32_t b = bits[i] & INT32_MAX;
+
+        b = b > infinity ? 0 : b;
+        max = b > max ? b : max;
+    }
+    memcpy(out, &max, sizeof *out);
+}
+
+VARIANTS(max_abs, (const float *restrict x, int64_t n, float *out), (x, n, out))
+
+float
+row_max_abs(const float *x, int64_t n)
+{
+    float max;
+
+    max_abs(x, n, &max);
+    return max;
+}
+
+/* --- bytes --------------------------------------------------------------- */
+
+void
+row_lookup(uint8_t *y, const uint8_t *x, const uint8_t table[256], int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = table[x[i]];
+}
+
+/* Tiles of 16 lines: both sides stay within the first cache. */
+#define TRANSPOSE(name, type)                                                  \
+    INLINE void name##_body(type *restrict y, const type *restrict x,          \
+                            int64_t rows, int64_t cols)                        \
+    {                                                                          \
+        enum { TILE = 16 };                                                    \
+                                                                               \
+        for (int64_t r = 0; r < rows; r += TILE) {                             \
+            int64_t deep = rows - r < TILE ? rows - r : TILE;                  \
+                                                                               \
+            for (int64_t c = 0; c < cols; c++)                                 \
+                for (int64_t i = 0; i < deep; i++)                             \
+                    y[c * rows + r + i] = x[(r + i) * cols + c];               \
+        }                                                                      \
+    }                                                                          \
+    VARIANTS(name,                                                             \
+             (type *restrict y, const type *restrict x, int64_t rows,          \
+              int64_t cols),                                                   \
+             (y, x, rows, cols))
+
+TRANSPOSE(transpose_1, uint8_t)
+TRANSPOSE(transpose_4, uint32_t)
+
+INLINE void
+interleave3_body(uint8_t *restrict y, const uint8_t *restrict x, int64_t n)
+{
+    SIMD for (int64_t i = 0; i < n; i++)
+    {
+        y[3 * i] = x[i];
+        y[3 * i + 1] = x[n + i];
+        y[3 * i + 2] = x[2 * n + i];
+    }
+}
+
+VARIANTS(interleave3,
+         (uint8_t *restrict y, const uint8_t *restrict x, int64_t n), (y, x, n))
+
+void
+row_transpose(void *y, const void *x, int64_t rows, int64_t cols,
+              size_t element)
+{
+    assert(element == 1 || element == 4);
+    if (element == 4)
+        transpose_4(y, x, rows, cols);
+    else if (rows == 3)
+        interleave3(y, x, cols); /* pictures */
+    else
+        transpose_1(y, x, rows, cols);
+}

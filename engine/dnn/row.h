@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loops of our own kernels, over contiguous rows, compiled for AVX-512,
+ * AVX2 and the baseline; the best the machine has is taken at run time.  They
+ * are plain C that the compiler vectorizes; every variant gives the same bits.
+ * No operand may overlap another unless it is said.
+ */
+#ifndef ENGINE_DNN_ROW_H
+#define ENGINE_DNN_ROW_H
+
+#include <stdint.h>
+
+#include "engine/ir/dtype.h"
+#include "engine/ir/graph.h"
+
+/* y = scale * (x - zero); x is FLOAT (then copied), INT8, UINT8 or INT32. */
+void row_load(float *y, const void *x, enum dtype t, int64_t n, float scale,
+              int32_t zero);
+
+/* y = saturate(round_half_even(x / scale) + zero); FLOAT copies. */
+void row_store(void *y, enum dtype t, const float *x, int64_t n, float scale,
+               int32_t zero);
+
+/*
+ * y = a op b for ADD, SUB, MUL, DIV, MIN, MAX; step 0 repeats the operand's
+ * first element, 1 walks it.  y may be a or b.
+ */
+void row_binary(enum op op, float *y, const float *a, int a_step,
+                const float *b, int b_step, int64_t n);
+
+/* The posts that row_post() knows; alpha and beta as in struct post. */
+bool row_has_post(enum op op);
+void row_post(enum op op, float alpha, float beta, float *y, int64_t n);
+
+/* y = scale * y + bias[i] (bias may be NULL). */
+void row_scale_add(float *y, float scale, const float *bias, int64_t n);
+
+/* The largest magnitude; NaN counts as nothing. */
+float row_max_abs(const float *x, int64_t n);
+
+/* y[i] = table[x[i]] over bytes. */
+void row_lookup(uint8_t *y, const uint8_t *x, const uint8_t table[256],
+                int64_t n);
+
+/* y [cols,rows] = x [rows,cols] transposed, elements of 1 or 4 bytes. */
+void row_transpose(void *y, const void *x, int64_t rows, int64_t cols,
+                   size_t element);
+
+#endif
