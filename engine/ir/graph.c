@@ -13,6 +13,22 @@ layout_same(const struct shape *s)
     return s->rank < 3 || s->dim[1] == 1 || shape_span(s, 2, s->rank) == 1;
 }
 
+void
+layout_strides(const struct shape *s, enum layout l,
+               int64_t stride[SHAPE_MAX_RANK])
+{
+    bool nxc = l == LAYOUT_NXC && s->rank >= 3;
+    int64_t run = nxc ? s->dim[1] : 1; /* channels are innermost */
+
+    for (int i = s->rank - 1; i >= 0; i--) {
+        stride[i] = run;
+        if (nxc && i == 1)
+            stride[i] = 1;
+        else
+            run *= s->dim[i];
+    }
+}
+
 struct graph *
 graph_new(void)
 {

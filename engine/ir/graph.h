@@ -34,6 +34,10 @@ enum layout { LAYOUT_PLAIN, LAYOUT_NXC };
 /* True when both layouts of this shape are the same bytes. */
 bool layout_same(const struct shape *s);
 
+/* Elements between neighbours along each logical axis, in that layout. */
+void layout_strides(const struct shape *s, enum layout l,
+                    int64_t stride[SHAPE_MAX_RANK]);
+
 /*
  * How an integer tensor stands for a real one:
  * real = scale[c] * (integer - zero[c]), c the index along axis.

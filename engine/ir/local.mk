@@ -7,4 +7,5 @@ libir_a_SOURCES = \
 	engine/ir/kernel.h \
 	engine/ir/op.c engine/ir/op.h engine/ir/op_tbl.h \
 	engine/ir/shape.c engine/ir/shape.h \
-	engine/ir/weights.c engine/ir/weights.h
+	engine/ir/weights.c engine/ir/weights.h \
+	engine/ir/window.c engine/ir/window.h

@@ -80,8 +80,8 @@ OP(REDUCE_MIN, "", "ReduceMin", 13, 1, 1, 1, reduce_infer)
 OP(REDUCE_PROD, "", "ReduceProd", 13, 1, 1, 1, reduce_infer)
 OP(REDUCE_SUM, "", "ReduceSum", 13, 1, 2, 1, reduce_infer)
 /* softmax.c */
-OP(LOG_SOFTMAX, "", "LogSoftmax", 13, 1, 1, 1, unary_infer)
-OP(SOFTMAX, "", "Softmax", 13, 1, 1, 1, unary_infer)
+OP(LOG_SOFTMAX, "", "LogSoftmax", 13, 1, 1, 1, softmax_infer)
+OP(SOFTMAX, "", "Softmax", 13, 1, 1, 1, softmax_infer)
 /* move.c: bytes go elsewhere, none changes */
 OP(CONCAT, "", "Concat", 13, 1, OP_MANY, 1, concat_infer)
 OP(DEPTH_TO_SPACE, "", "DepthToSpace", 13, 1, 1, 1, depth_to_space_infer)
