@@ -1,3 +1,23 @@
 noinst_LIBRARIES += libops.a
 libops_a_SOURCES = \
-	engine/ops/ops.h engine/ops/ops.c
+	engine/ops/binary.c \
+	engine/ops/cast.c \
+	engine/ops/conv.c \
+	engine/ops/gather.c \
+	engine/ops/matmul.c \
+	engine/ops/move.c \
+	engine/ops/norm.c \
+	engine/ops/number.c engine/ops/number.h \
+	engine/ops/ops.c engine/ops/ops.h \
+	engine/ops/pad.c \
+	engine/ops/pool.c \
+	engine/ops/post.c \
+	engine/ops/quantize.c \
+	engine/ops/reduce.c \
+	engine/ops/resize.c \
+	engine/ops/rule.c engine/ops/rule.h \
+	engine/ops/shape.c \
+	engine/ops/softmax.c \
+	engine/ops/unary.c \
+	engine/ops/view.c \
+	engine/ops/walk.c engine/ops/walk.h

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/ops/number.h"
+
+#include <math.h>
+
+/* Types of each kind, with the C type that holds an element. */
+#define SIGNED_KIND(X)                                                         \
+    X(INT8, int8_t)                                                            \
+    X(INT16, int16_t)                                                          \
+    X(INT32, int32_t)                                                          \
+    X(INT64, int64_t)                                                          \
+    X(UINT8, uint8_t)                                                          \
+    X(UINT16, uint16_t)                                                        \
+    X(UINT32, uint32_t)
+#define INTEGERS(X) SIGNED_KIND(X) X(UINT64, uint64_t)
+
+double
+number_double(enum dtype t, const void *p)
+{
+    switch (t) {
+    case DTYPE_FLOAT:
+        return *(const float *)p;
+    case DTYPE_DOUBLE:
+        return *(const double *)p;
+    case DTYPE_FLOAT16:
+        return dtype_half_to_float(*(const uint16_t *)p);
+    case DTYPE_BFLOAT16:
+        return dtype_bf16_to_float(*(const uint16_t *)p);
+    case DTYPE_UINT64:
+        return (double)*(const uint64_t *)p;
+    default:
+        return (double)number_int(t, p);
+    }
+}
+
+int64_t
+number_int(enum dtype t, const void *p)
+{
+    switch (t) {
+#define CASE(id, T)                                                            \
+    case DTYPE_##id:                                                           \
+        return (int64_t) * (const T *)p;
+        INTEGERS(CASE)
+#undef CASE
+    case DTYPE_BOOL:
+        return *(const uint8_t *)p != 0;
+    default:
+        return 0;
+    }
+}
+
+void
+number_set_int(enum dtype t, void *p, int64_t v)
+{
+    switch (t) {
+#define CASE(id, T)                                                            \
+    case DTYPE_##id:                                                           \
+        *(T *)p = (T)v;                                                        \
+        break;
+        INTEGERS(CASE)
+#undef CASE
+    case DTYPE_BOOL:
+        *(uint8_t *)p = v != 0;
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- runs of elements ---------------------------------------------------- */
+
+enum { CHUNK = 256 };
+
+union chunk {
+    double real[CHUNK];
+    int64_t integer[CHUNK];
+    uint64_t natural[CHUNK];
+};
+
+#define EACH for (int64_t i = 0; i < n; i++)
+
+static void
+load(enum dtype t, const char *p, int64_t step, int64_t n, union chunk *c)
+{
+    if (dtype_is_float(t)) {
+        if (t == DTYPE_FLOAT)
+            EACH c->real[i] = *(const float *)(p + i * step);
+        else
+            EACH c->real[i] = number_double(t, p + i * step);
+        return;
+    }
+    switch (t) {
+#define CASE(id, T)                                                            \
+    case DTYPE_##id:                                                           \
+        EACH c->integer[i] = *(const T *)(p + i * step);                       \
+        break;
+        SIGNED_KIND(CASE)
+#undef CASE
+    case DTYPE_UINT64:
+        EACH c->natural[i] = *(const uint64_t *)(p + i * step);
+        break;
+    default:
+        EACH c->integer[i] = number_int(t, p + i * step);
+    }
+}
+
+/* Toward zero; C leaves open what happens outside the type's range. */
+static int64_t
+cut(double x, int64_t min, int64_t max)
+{
+    if (isnan(x))
+        return 0;
+    if (x <= (double)min)
+        return min;
+    return x >= (double)max ? max : (int64_t)x;
+}
+
+static uint64_t
+cut_natural(double x)
+{
+    if (!(x > 0))
+        return 0;
+    return x >= 0x1p64 ? UINT64_MAX : (uint64_t)x;
+}
+
+#define INT8_LIMITS INT8_MIN, INT8_MAX
+#define INT16_LIMITS INT16_MIN, INT16_MAX
+#define INT32_LIMITS INT32_MIN, INT32_MAX
+#define INT64_LIMITS INT64_MIN, INT64_MAX
+#define UINT8_LIMITS 0, UINT8_MAX
+#define UINT16_LIMITS 0, UINT16_MAX
+#define UINT32_LIMITS 0, UINT32_MAX
+
+static void
+store_real(enum dtype t, char *p, int64_t step, int64_t n, const union chunk *c)
+{
+    switch (t) {
+    case DTYPE_FLOAT:
+        EACH *(float *)(p + i * step) = (float)c->real[i];
+        break;
+    case DTYPE_DOUBLE:
+        EACH *(double *)(p + i * step) = c->real[i];
+        break;
+    case DTYPE_FLOAT16:
+        EACH *(uint16_t *)(p + i * step) =
+            dtype_float_to_half((float)c->real[i]);
+        break;
+    case DTYPE_BFLOAT16:
+        EACH *(uint16_t *)(p + i * step) =
+            dtype_float_to_bf16((float)c->real[i]);
+        break;
+    case DTYPE_BOOL:
+        EACH *(uint8_t *)(p + i * step) = c->real[i] != 0;
+        break;
+#define CASE(id, T)                                                            \
+    case DTYPE_##id:                                                           \
+        EACH *(T *)(p + i * step) = (T)cut(c->real[i], id##_LIMITS);           \
+        break;
+        SIGNED_KIND(CASE)
+#undef CASE
+    default:
+        EACH *(uint64_t *)(p + i * step) = cut_natural(c->real[i]);
+    }
+}
+
+/* From either kind of integer: `from` names the member of the chunk. */
+#define STORE_INTEGER(from)                                                    \
+    switch (t) {                                                               \
+    case DTYPE_FLOAT:                                                          \
+        EACH *(float *)(p + i * step) = (float)c->from[i];                     \
+        break;                                                                 \
+    case DTYPE_DOUBLE:                                                         \
+        EACH *(double *)(p + i * step) = (double)c->from[i];                   \
+        break;                                                                 \
+    case DTYPE_FLOAT16:                                                        \
+        EACH *(uint16_t *)(p + i * step) =                                     \
+            dtype_float_to_half((float)c->from[i]);                            \
+        break;                                                                 \
+    case DTYPE_BFLOAT16:                                                       \
+        EACH *(uint16_t *)(p + i * step) =                                     \
+            dtype_float_to_bf16((float)c->from[i]);                            \
+        break;                                                                 \
+    default:                                                                   \
+        EACH number_set_int(t, p + i * step, (int64_t)c->from[i]);             \
+    }
+
+static void
+store_integer(enum dtype t, char *p, int64_t step, int64_t n,
+              const union chunk *c)
+{
+    STORE_INTEGER(integer)
+}
+
+static void
+store_natural(enum dtype t, char *p, int64_t step, int64_t n,
+              const union chunk *c)
+{
+    STORE_INTEGER(natural)
+}
+
+void
+number_convert(enum dtype to_type, char *to, int64_t to_step,
+               enum dtype from_type, const char *from, int64_t from_step,
+               int64_t n)
+{
+    union chunk c;
+
+    while (n > 0) {
+        int64_t some = n < CHUNK ? n : CHUNK;
+
+        load(from_type, from, from_step, some, &c);
+        if (dtype_is_float(from_type))
+            store_real(to_type, to, to_step, some, &c);
+        else if (from_type == DTYPE_UINT64)
+            store_natural(to_type, to, to_step, some, &c);
+        else
+            store_integer(to_type, to, to_step, some, &c);
+        to += some * to_step;
+        from += some * from_step;
+        n -= some;
+    }
+}
