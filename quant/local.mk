@@ -3,8 +3,19 @@ libquant_a_CFLAGS = $(AM_CFLAGS) $(LIBZIP_CFLAGS) $(JANSSON_CFLAGS)
 libquant_a_SOURCES = \
 	quant/convert.c quant/convert.h \
 	quant/data.c quant/data.h \
+	quant/dynamic.c \
+	quant/entropy.c \
+	quant/histogram.c quant/histogram.h \
+	quant/layer.c quant/layer.h \
 	quant/npy.c quant/npy.h \
 	quant/npz.c quant/npz.h \
+	quant/observe.c quant/observe.h \
+	quant/quant.c \
 	quant/quant.h \
+	quant/range.c quant/range.h \
+	quant/rewrite.c quant/rewrite.h \
 	quant/seen.c quant/seen.h \
-	quant/testset.c quant/testset.h
+	quant/sites.c quant/sites.h \
+	quant/static.c \
+	quant/testset.c quant/testset.h \
+	quant/weight.c quant/weight.h

@@ -113,8 +113,11 @@ struct quant_layer {
     int channels;       /* weight scales; 1: one for the tensor */
     float weight_min, weight_max;
     double weight_sqnr_db; /* INFINITY when exact, NAN when left in float */
-    int input;             /* of tensors[], what it reads; -1 when float */
-    int output;            /* what it writes, activation included; or -1 */
+    double sqnr_db; /* of what it computes, expected of the noise that its
+                       weights and its input carry: the lowest layers are the
+                       first to try in float; NAN when not known */
+    int input;      /* of tensors[], what it reads; -1 when not quantized */
+    int output;     /* what it writes, activation included; or -1 */
 };
 
 /* One activation tensor: what was seen, what was chosen. */
@@ -133,7 +136,7 @@ struct quant_tensor {
 };
 
 struct quant_result {
-    struct arena *arena; /* owns every string and array below */
+    struct arena *arena; /* owns every string below */
     VEC(struct quant_layer) layers;
     VEC(struct quant_tensor) tensors;
     VEC(const char *) warnings;

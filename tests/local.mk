@@ -4,11 +4,14 @@ unit_tests =
 if HAVE_CMOCKA
 unit_tests += tests/unit/test_data
 unit_tests += tests/unit/test_history
+unit_tests += tests/unit/test_histogram
 unit_tests += tests/unit/test_npy
 unit_tests += tests/unit/test_pbtxt
 unit_tests += tests/unit/test_place
 unit_tests += tests/unit/test_route
+unit_tests += tests/unit/test_range
 unit_tests += tests/unit/test_shape
+unit_tests += tests/unit/test_weight
 endif
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -21,3 +24,6 @@ tests_unit_test_shape_LDADD = libir.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_history_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_pbtxt_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_route_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_histogram_LDADD = libquant.a libbase.a $(CMOCKA_LIBS) -lm
+tests_unit_test_range_LDADD = libquant.a libbase.a $(CMOCKA_LIBS) -lm
+tests_unit_test_weight_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm

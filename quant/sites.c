@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quant/sites.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "quant/weight.h"
+
+/* What an operator can do with integers. */
+enum role {
+    ROLE_FLOAT,      /* nothing */
+    ROLE_LAYER,      /* weights times activations */
+    ROLE_ADD,        /* of two activations, each with its own scale */
+    ROLE_POOL,       /* an average: its result has a scale of its own */
+    ROLE_MOVE,       /* picks or moves: what goes in comes out */
+    ROLE_ACTIVATION, /* elementwise, joined to what makes its input */
+};
+
+static enum role
+role_of(const struct node *n)
+{
+    switch (n->op) {
+    case OP_CONV:
+    case OP_CONV_TRANSPOSE:
+    case OP_GEMM:
+    case OP_MATMUL:
+        return ROLE_LAYER;
+    case OP_ADD:
+        return ROLE_ADD;
+    case OP_AVERAGE_POOL:
+    case OP_GLOBAL_AVERAGE_POOL:
+        return ROLE_POOL;
+    case OP_MAX_POOL:
+    case OP_GLOBAL_MAX_POOL:
+    case OP_CONCAT:
+    case OP_DEPTH_TO_SPACE:
+    case OP_FLATTEN:
+    case OP_RESHAPE:
+    case OP_SLICE:
+    case OP_SPACE_TO_DEPTH:
+    case OP_SPLIT:
+    case OP_SQUEEZE:
+    case OP_TRANSPOSE:
+    case OP_UNSQUEEZE:
+        return ROLE_MOVE;
+    case OP_RESIZE:
+        return strcmp(attr_string(n, "mode", "nearest"), "nearest") == 0
+                   ? ROLE_MOVE
+                   : ROLE_FLOAT;
+    case OP_RELU:
+    case OP_CLIP:
+    case OP_ELU:
+    case OP_GELU:
+    case OP_HARD_SIGMOID:
+    case OP_HARD_SWISH:
+    case OP_LEAKY_RELU:
+    case OP_SIGMOID:
+    case OP_SWISH:
+    case OP_TANH:
+        return ROLE_ACTIVATION;
+    default:
+        return ROLE_FLOAT;
+    }
+}
+
+/* Inputs of n that carry activations: the first ones. */
+static int
+n_activations(const struct node *n)
+{
+    switch (role_of(n)) {
+    case ROLE_ADD:
+        return 2;
+    case ROLE_MOVE:
+        return n->op == OP_CONCAT ? n->n_in : 1;
+    default:
+        return 1;
+    }
+}
+
+bool
+sites_is_layer(const struct node *n)
+{
+    return !n->dead && role_of(n) == ROLE_LAYER;
+}
+
+int
+sites_weight_axis(const struct graph *g, const struct node *n)
+{
+    switch (n->op) {
+    case OP_CONV:
+        return 0;
+    case OP_CONV_TRANSPOSE:
+        return 1;
+    case OP_GEMM:
+        return attr_int(n, "transB", 0) != 0 ? 0 : 1;
+    default:
+        return node_in(g, n, 1)->shape.rank - 1;
+    }
+}
+
+bool
+sites_excluded(const struct quant_options *o, const char *name)
+{
+    for (int i = 0; i < o->n_exclude; i++)
+        if (fnmatch(o->exclude[i], name, 0) == 0)
+            return true;
+    return false;
+}
+
+/* Why layer n can't be quantized, or NULL. */
+static const char *
+unfit(const struct graph *g, const struct node *n)
+{
+    const struct value *x = node_in(g, n, 0), *w = node_in(g, n, 1);
+
+    if (w == NULL || w->data == NULL)
+        return "its weights are computed, not constant";
+    if (x == NULL || x->data != NULL)
+        return "its input is a constant";
+    if (w->dtype != DTYPE_FLOAT)
+        return "its weights are not float32";
+    if (n->op == OP_MATMUL ? w->shape.rank != 2
+                           : w->shape.rank < (n->op == OP_GEMM ? 2 : 3))
+        return "its weights have an unusual rank";
+    if (n->op == OP_GEMM && attr_int(n, "transA", 0) != 0)
+        return "its input is transposed (transA)";
+    if (shape_n(&w->shape) == 0)
+        return "its weights are empty";
+    if (!weight_finite(w->data, shape_n(&w->shape)))
+        return "its weights hold NaN or infinity";
+    return NULL;
+}
+
+/* Reader i of value v as sites_init() found them, or NULL. */
+static const struct node *
+reader(const struct sites *p, int v, int i)
+{
+    int id = i < p->n_uses[v] && p->n_uses[v] <= 2 ? p->reader[v][i] : -1;
+
+    return id < 0 ? NULL : &p->g->nodes.at[id];
+}
+
+/*
+ * x * sigmoid(x), written out: its two nodes count as one activation.  Returns
+ * the Mul when v is read by such a pair only.
+ */
+static const struct node *
+swish_behind(const struct sites *p, int v)
+{
+    const struct node *a = reader(p, v, 0), *b = reader(p, v, 1);
+    const struct node *mul, *sigmoid;
+
+    if (a == NULL || b == NULL)
+        return NULL;
+    mul = a->op == OP_MUL ? a : b;
+    sigmoid = mul == a ? b : a;
+    return mul->op == OP_MUL && sigmoid->op == OP_SIGMOID &&
+                   (mul->in[0] == sigmoid->out[0] ||
+                    mul->in[1] == sigmoid->out[0])
+               ? mul
+               : NULL;
+}
+
+/* The activation that is the only reader of v, or NULL. */
+static const struct node *
+activation_behind(const struct sites *p, int v)
+{
+    const struct node *one = p->n_uses[v] == 1 ? reader(p, v, 0) : NULL;
+
+    if (one != NULL && role_of(one) == ROLE_ACTIVATION && one->in[0] == v)
+        return one;
+    return swish_behind(p, v);
+}
+
+int
+sites_result(const struct sites *p, const struct node *n)
+{
+    int v = n->out[0];
+
+    for (const struct node *a = activation_behind(p, v); a != NULL;
+         a = activation_behind(p, v))
+        v = a->out[0];
+    return v;
+}
+
+/* The node that makes v, activations skipped; NULL without one. */
+static const struct node *
+maker(const struct sites *p, int v)
+{
+    const struct node *n = graph_producer(p->g, v);
+
+    while (n != NULL) {
+        int before = -1;
+
+        if (role_of(n) == ROLE_ACTIVATION)
+            before = n->in[0];
+        for (int k = 0; n->op == OP_MUL && k < 2; k++)
+            if (n->in[k] >= 0 && swish_behind(p, n->in[k]) == n)
+                before = n->in[k];
+        if (before < 0 || activation_behind(p, before) != n)
+            return n;
+        n = graph_producer(p->g, before);
+    }
+    return NULL;
+}
+
+/* Can what makes v write integers, its neighbours being as they are? */
+static bool
+writes_int8(const struct sites *p, int v)
+{
+    const struct node *direct = graph_producer(p->g, v), *n = maker(p, v);
+
+    if (direct == NULL)
+        return true; /* an input of the model: quantized where it comes in */
+    if (n == NULL || !p->int8[n - p->g->nodes.at])
+        return false;
+    /* Pools and moves have no activation joined to them. */
+    return n == direct || role_of(n) == ROLE_LAYER || role_of(n) == ROLE_ADD;
+}
+
+/*
+ * The operand of residual Add n that its maker adds up before it writes: that
+ * of the layer which runs last and which nobody else reads; -1 without one.
+ */
+static int
+joined_operand(const struct sites *p, const struct node *n)
+{
+    int best = -1;
+    long last = -1;
+
+    for (int k = 0; k < 2; k++) {
+        const struct node *m = maker(p, n->in[k]);
+        long at = m == NULL ? -1 : m - p->g->nodes.at;
+
+        if (m != NULL && role_of(m) == ROLE_LAYER && p->int8[at] &&
+            p->n_uses[n->in[k]] == 1 && at > last) {
+            best = k;
+            last = at;
+        }
+    }
+    return best;
+}
+
+/* May node n, all of whose surroundings are as they are, use integers? */
+static bool
+can_stay(const struct sites *p, const struct node *n)
+{
+    int joined = role_of(n) == ROLE_ADD ? joined_operand(p, n) : -1;
+
+    if (role_of(n) == ROLE_LAYER)
+        return true;
+    for (int k = 0; k < n_activations(n); k++)
+        if (k != joined && (n->in[k] < 0 || !p->quantized[n->in[k]]))
+            return false;
+    if (role_of(n) == ROLE_ADD)
+        return p->quantized[sites_result(p, n)];
+    for (int k = 0; k < n->n_out; k++)
+        if (n->out[k] >= 0 && p->n_uses[n->out[k]] > 0 &&
+            !p->quantized[n->out[k]])
+            return false;
+    return true;
+}
+
+/* Does node n want integers at input k? */
+enum want { WANT_NOTHING, WANT_FLOAT, WANT_PASS, WANT_INT8 };
+
+static enum want
+wants(const struct sites *p, const struct node *n, int k)
+{
+    if (!p->int8[n - p->g->nodes.at])
+        return WANT_FLOAT;
+    if (role_of(n) == ROLE_LAYER)
+        return k == 0 ? WANT_INT8 : WANT_FLOAT;
+    if (k >= n_activations(n) ||
+        (role_of(n) == ROLE_ADD && joined_operand(p, n) == k))
+        return WANT_FLOAT;
+    return WANT_PASS;
+}
+
+static void
+choose_tensors(struct sites *p)
+{
+    const struct graph *g = p->g;
+    enum want *least = mem_new(g->values.n + 1, sizeof *least);
+    bool *needed = mem_new(g->values.n + 1, sizeof *needed);
+
+    for (size_t i = 0; i < g->nodes.n; i++)
+        for (int k = 0; !g->nodes.at[i].dead && k < g->nodes.at[i].n_in; k++) {
+            int v = g->nodes.at[i].in[k];
+            enum want w = v < 0 ? WANT_FLOAT : wants(p, &g->nodes.at[i], k);
+
+            if (v < 0)
+                continue;
+            needed[v] |= w == WANT_INT8;
+            if (least[v] == WANT_NOTHING || w < least[v])
+                least[v] = w;
+        }
+    for (size_t i = 0; i < g->outputs.n; i++)
+        least[g->outputs.at[i]] = WANT_FLOAT;
+    for (size_t v = 0; v < g->values.n; v++)
+        p->quantized[v] =
+            g->values.at[v].data == NULL &&
+            (needed[v] || (least[v] >= WANT_PASS && writes_int8(p, (int)v)));
+    mem_free(needed);
+    mem_free(least);
+}
+
+int
+sites_group(const struct sites *p, int id)
+{
+    while (p->group[id] != id)
+        id = p->group[id];
+    return id;
+}
+
+static void
+join(struct sites *p, int a, int b)
+{
+    a = sites_group(p, a);
+    b = sites_group(p, b);
+    p->group[a < b ? b : a] = a < b ? a : b;
+}
+
+static void
+choose_groups(struct sites *p)
+{
+    const struct graph *g = p->g;
+
+    for (size_t v = 0; v < g->values.n; v++)
+        p->group[v] = (int)v;
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const struct node *n = &g->nodes.at[i];
+
+        if (n->dead || !p->int8[i] || role_of(n) != ROLE_MOVE)
+            continue;
+        for (int k = 1; k < n_activations(n); k++)
+            join(p, n->in[0], n->in[k]);
+        for (int k = 0; k < n->n_out; k++)
+            if (n->out[k] >= 0 && p->quantized[n->out[k]])
+                join(p, n->in[0], n->out[k]);
+    }
+}
+
+/*
+ * The largest set of nodes on integers that agrees with itself: begin with
+ * all that might be, take out those whose surroundings don't allow it, until
+ * nothing changes.
+ */
+void
+sites_solve(struct sites *p)
+{
+    bool changed = true;
+
+    while (changed) {
+        changed = false;
+        choose_tensors(p);
+        for (size_t i = 0; i < p->g->nodes.n; i++)
+            if (p->int8[i] && !can_stay(p, &p->g->nodes.at[i])) {
+                p->int8[i] = false;
+                changed = true;
+            }
+    }
+    choose_groups(p);
+}
+
+static void
+count_uses(struct sites *p)
+{
+    const struct graph *g = p->g;
+
+    p->n_uses = mem_new(g->values.n + 1, sizeof *p->n_uses);
+    p->reader = mem_new(g->values.n + 1, sizeof *p->reader);
+    for (size_t i = 0; i < g->nodes.n; i++)
+        for (int k = 0; !g->nodes.at[i].dead && k < g->nodes.at[i].n_in; k++) {
+            int v = g->nodes.at[i].in[k];
+
+            if (v < 0)
+                continue;
+            if (p->n_uses[v] < 2)
+                p->reader[v][p->n_uses[v]] = (int)i;
+            p->n_uses[v]++;
+        }
+    for (size_t i = 0; i < g->outputs.n; i++) {
+        int v = g->outputs.at[i];
+
+        if (p->n_uses[v] < 2)
+            p->reader[v][p->n_uses[v]] = -1;
+        p->n_uses[v]++;
+    }
+}
+
+void
+sites_init(struct sites *p, const struct graph *g,
+           const struct quant_options *o)
+{
+    p->g = g;
+    p->int8 = mem_new(g->nodes.n + 1, sizeof *p->int8);
+    p->reason = mem_new(g->nodes.n + 1, sizeof *p->reason);
+    p->quantized = mem_new(g->values.n + 1, sizeof *p->quantized);
+    p->group = mem_new(g->values.n + 1, sizeof *p->group);
+    count_uses(p);
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const struct node *n = &g->nodes.at[i];
+        enum role role = n->dead ? ROLE_FLOAT : role_of(n);
+
+        if (role == ROLE_LAYER)
+            p->reason[i] = unfit(g, n);
+        if (role != ROLE_FLOAT && sites_excluded(o, n->name))
+            p->reason[i] = "excluded";
+        p->int8[i] = role != ROLE_FLOAT && role != ROLE_ACTIVATION &&
+                     p->reason[i] == NULL;
+    }
+    sites_solve(p);
+}
+
+void
+sites_free(struct sites *p)
+{
+    mem_free(p->int8);
+    mem_free(p->reason);
+    mem_free(p->quantized);
+    mem_free(p->group);
+    mem_free(p->n_uses);
+    mem_free(p->reader);
+}
+
+bool
+sites_floats_follow(const struct sites *p, int id)
+{
+    return writes_int8(p, id);
+}
