@@ -7,6 +7,7 @@ unit_tests += tests/unit/test_history
 unit_tests += tests/unit/test_histogram
 unit_tests += tests/unit/test_npy
 unit_tests += tests/unit/test_pbtxt
+unit_tests += tests/unit/test_pass
 unit_tests += tests/unit/test_place
 unit_tests += tests/unit/test_route
 unit_tests += tests/unit/test_range
@@ -27,3 +28,5 @@ tests_unit_test_route_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS
 tests_unit_test_histogram_LDADD = libquant.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_range_LDADD = libquant.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_weight_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
+tests_unit_test_pass_LDADD = libpass.a libops.a libir.a libbase.a $(CMOCKA_LIBS) \
+	-lm -lpthread
