@@ -3,15 +3,16 @@
 unit_tests =
 if HAVE_CMOCKA
 unit_tests += tests/unit/test_data
-unit_tests += tests/unit/test_history
 unit_tests += tests/unit/test_histogram
+unit_tests += tests/unit/test_history
 unit_tests += tests/unit/test_npy
 unit_tests += tests/unit/test_pbtxt
 unit_tests += tests/unit/test_pass
 unit_tests += tests/unit/test_place
-unit_tests += tests/unit/test_route
 unit_tests += tests/unit/test_range
+unit_tests += tests/unit/test_route
 unit_tests += tests/unit/test_shape
+unit_tests += tests/unit/test_sites
 unit_tests += tests/unit/test_weight
 endif
 check_PROGRAMS += $(unit_tests)
@@ -30,3 +31,5 @@ tests_unit_test_range_LDADD = libquant.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_weight_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_pass_LDADD = libpass.a libops.a libir.a libbase.a $(CMOCKA_LIBS) \
 	-lm -lpthread
+tests_unit_test_sites_SOURCES = tests/unit/test_sites.c tests/unit/net.h
+tests_unit_test_sites_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
