@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/onnx/facts.h"
+
+#include "base/mem.h"
+
+struct fact
+facts_get(const struct facts *f, const struct graph *g, int id)
+{
+    struct fact r = {DTYPE_NONE, SHAPE_UNKNOWN};
+    const struct value *v;
+
+    if (id < 0)
+        return r;
+    v = &g->values.at[id];
+    if ((size_t)id < f->all.n)
+        r = f->all.at[id];
+    if (v->dtype != DTYPE_NONE)
+        r.dtype = v->dtype;
+    if (v->shape.rank >= 0)
+        r.rank = v->shape.rank;
+    return r;
+}
+
+void
+facts_set(struct facts *f, int id, struct fact fact)
+{
+    while (f->all.n <= (size_t)id)
+        VEC_PUSH(&f->all, (struct fact){DTYPE_NONE, SHAPE_UNKNOWN});
+    if (fact.dtype != DTYPE_NONE)
+        f->all.at[id].dtype = fact.dtype;
+    if (fact.rank != SHAPE_UNKNOWN)
+        f->all.at[id].rank = fact.rank;
+}
+
+static enum dtype
+result_dtype(const struct node *n, const struct fact *in)
+{
+    switch (n->op) {
+    case OP_CAST:
+        return (enum dtype)attr_int(n, "to", DTYPE_NONE);
+    case OP_SHAPE:
+    case OP_SIZE:
+    case OP_ARG_MAX:
+    case OP_ARG_MIN:
+        return DTYPE_INT64;
+    case OP_EQUAL:
+    case OP_GREATER:
+    case OP_GREATER_EQUAL:
+    case OP_LESS:
+    case OP_LESS_EQUAL:
+    case OP_AND:
+    case OP_OR:
+    case OP_NOT:
+        return DTYPE_BOOL;
+    case OP_WHERE:
+    case OP_DEQUANTIZE_LINEAR: /* that of the scale */
+        return in[1].dtype;
+    case OP_MATMUL_INTEGER:
+        return DTYPE_INT32;
+    case OP_QUANTIZE_LINEAR:
+    case OP_DYNAMIC_QUANTIZE_LINEAR:
+    case OP_CONSTANT_OF_SHAPE:
+        return DTYPE_NONE;
+    default:
+        return in[0].dtype;
+    }
+}
+
+/* Elements of a constant list of one dimension, or -1. */
+static int
+list_length(const struct value *v)
+{
+    return v != NULL && v->data != NULL && v->shape.rank == 1 &&
+                   v->shape.dim[0] <= SHAPE_MAX_RANK
+               ? (int)v->shape.dim[0]
+               : SHAPE_UNKNOWN;
+}
+
+static int
+broadcast_rank(const struct node *n, const struct facts *f,
+               const struct graph *g)
+{
+    int rank = 0;
+
+    for (int i = 0; i < n->n_in; i++) {
+        int r = facts_get(f, g, n->in[i]).rank;
+
+        if (r == SHAPE_UNKNOWN)
+            return SHAPE_UNKNOWN;
+        rank = r > rank ? r : rank;
+    }
+    return rank;
+}
+
+static int
+result_rank(const struct node *n, const struct fact *in, const struct facts *f,
+            const struct graph *g)
+{
+    int by;
+
+    switch (n->op) {
+    case OP_GEMM:
+    case OP_FLATTEN:
+        return 2;
+    case OP_SHAPE:
+    case OP_RANGE:
+        return 1;
+    case OP_SIZE:
+        return 0;
+    case OP_RESHAPE:
+        return list_length(node_in(g, n, 1));
+    case OP_SQUEEZE:
+    case OP_UNSQUEEZE:
+        by = list_length(node_in(g, n, 1));
+        if (in[0].rank == SHAPE_UNKNOWN || by == SHAPE_UNKNOWN)
+            return SHAPE_UNKNOWN;
+        by = in[0].rank + (n->op == OP_SQUEEZE ? -by : by);
+        return by < 0 ? SHAPE_UNKNOWN : by;
+    case OP_GATHER:
+        if (in[0].rank < 1 || in[1].rank == SHAPE_UNKNOWN)
+            return SHAPE_UNKNOWN;
+        return in[0].rank + in[1].rank - 1;
+    case OP_MATMUL:
+    case OP_MATMUL_INTEGER:
+        if (in[0].rank < 2 || in[1].rank < 2)
+            return SHAPE_UNKNOWN;
+        return in[0].rank > in[1].rank ? in[0].rank : in[1].rank;
+    case OP_ARG_MAX:
+    case OP_ARG_MIN:
+    case OP_REDUCE_L2:
+    case OP_REDUCE_MAX:
+    case OP_REDUCE_MEAN:
+    case OP_REDUCE_MIN:
+    case OP_REDUCE_PROD:
+    case OP_REDUCE_SUM:
+        return attr_int(n, "keepdims", 1) ? in[0].rank : SHAPE_UNKNOWN;
+    case OP_ADD:
+    case OP_AND:
+    case OP_DIV:
+    case OP_EQUAL:
+    case OP_GREATER:
+    case OP_GREATER_EQUAL:
+    case OP_LESS:
+    case OP_LESS_EQUAL:
+    case OP_MAX:
+    case OP_MIN:
+    case OP_MUL:
+    case OP_OR:
+    case OP_POW:
+    case OP_PRELU:
+    case OP_SUB:
+    case OP_SUM:
+    case OP_WHERE:
+        return broadcast_rank(n, f, g);
+    case OP_EXPAND:
+    case OP_CONSTANT_OF_SHAPE:
+        return SHAPE_UNKNOWN;
+    default:
+        return in[0].rank;
+    }
+}
+
+void
+facts_follow(struct facts *f, const struct graph *g, const struct node *n)
+{
+    struct fact in[2], r;
+
+    for (int i = 0; i < 2; i++)
+        in[i] = facts_get(f, g, i < n->n_in ? n->in[i] : -1);
+    r = (struct fact){result_dtype(n, in), result_rank(n, in, f, g)};
+    if (n->n_out > 0)
+        facts_set(f, n->out[0], r);
+    for (int i = 1; n->op == OP_SPLIT && i < n->n_out; i++)
+        facts_set(f, n->out[i], r);
+}
+
+void
+facts_free(struct facts *f)
+{
+    mem_free(f->all.at);
+}

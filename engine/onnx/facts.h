@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Element type and rank of values, as far as an upgrade needs them: a bound
+ * that was an attribute becomes a constant of the type of the tensor, and the
+ * old Softmax is the new one when its axis is the last.  Not knowing is always
+ * allowed.
+ */
+#ifndef ENGINE_ONNX_FACTS_H
+#define ENGINE_ONNX_FACTS_H
+
+#include "engine/ir/graph.h"
+
+struct fact {
+    enum dtype dtype; /* DTYPE_NONE: not known */
+    int rank;         /* SHAPE_UNKNOWN: not known */
+};
+
+struct facts {
+    VEC(struct fact) all; /* by value id */
+};
+
+struct fact facts_get(const struct facts *f, const struct graph *g, int id);
+
+/* Notes what is not NONE and not UNKNOWN. */
+void facts_set(struct facts *f, int id, struct fact fact);
+
+/* Notes what follows for the outputs of n from what is known of its inputs. */
+void facts_follow(struct facts *f, const struct graph *g, const struct node *n);
+
+void facts_free(struct facts *f);
+
+#endif
