@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libquant.a
 libquant_a_CFLAGS = $(AM_CFLAGS) $(LIBZIP_CFLAGS) $(JANSSON_CFLAGS)
 libquant_a_SOURCES = \
+	quant/bench.c quant/bench.h \
 	quant/convert.c quant/convert.h \
 	quant/data.c quant/data.h \
 	quant/dynamic.c \
@@ -10,6 +11,7 @@ libquant_a_SOURCES = \
 	quant/npy.c quant/npy.h \
 	quant/npz.c quant/npz.h \
 	quant/observe.c quant/observe.h \
+	quant/option.c quant/option.h \
 	quant/quant.c \
 	quant/quant.h \
 	quant/range.c quant/range.h \
@@ -19,3 +21,15 @@ libquant_a_SOURCES = \
 	quant/static.c \
 	quant/testset.c quant/testset.h \
 	quant/weight.c quant/weight.h
+
+bin_PROGRAMS += quantctl
+quantctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+quantctl_SOURCES = \
+	quant/cmd.c quant/cmd.h \
+	quant/cmd_bench.c \
+	quant/cmd_inspect.c \
+	quant/cmd_run.c \
+	quant/cmd_verify.c \
+	quant/quantctl.c
+quantctl_LDADD = libquant.a $(ENGINE_A) $(ENGINE_LIBS) $(LIBZIP_LIBS) \
+	$(JANSSON_LIBS)
