@@ -12,6 +12,7 @@ libquant_a_SOURCES = \
 	quant/npz.c quant/npz.h \
 	quant/observe.c quant/observe.h \
 	quant/option.c quant/option.h \
+	quant/policy.c quant/policy.h \
 	quant/quant.c \
 	quant/quant.h \
 	quant/range.c quant/range.h \
