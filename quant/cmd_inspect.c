@@ -52,7 +52,8 @@ count(struct inspection *in, const struct model_step *s)
 
     in->n_steps++;
     in->n_ref += strncmp(s->impl, "ref", 3) == 0;
-    in->n_plain += strncmp(s->kernel, "ops.", 4) == 0;
+    in->n_plain += strncmp(s->kernel, "ops.", 4) == 0 &&
+                   strcmp(s->kernel, "ops.view") != 0;
     if (!is_heavy(s->op))
         return;
     while (i < in->n_heavy && strcmp(in->heavy[i].op, s->op) != 0)
