@@ -12,15 +12,16 @@
 #include "server/http.h"
 
 /*
- * The endpoint for this path; on success the decoded segments are in r.
- * Fails: ERR_NOT_FOUND for a path nobody knows; ERR_UNSUPPORTED for a wrong
- * method, with what *allow offers.
+ * The endpoint for this path and method, or NULL; then *allowed has the
+ * methods that the path takes, 0 when nobody knows it.
+ *
+ * captured: which segments its {} are.
  */
-const struct endpoint *api_find(const char *method, char *const *segment,
+const struct endpoint *api_find(enum method method, char *const *segment,
                                 int n_segments, int *captured,
-                                const char **allow);
+                                unsigned *allowed);
 
-/* 200 and the like; takes the reference to body. */
+/* Takes the reference to body. */
 void api_reply(struct request *r, int status, json_t *body);
 
 /* {"error": e->msg} with the status of e->code. */

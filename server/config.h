@@ -27,7 +27,8 @@ typedef bool config_flag;
 
 struct config {
 #define SECTION(name) struct {
-#define OPT(name, kind, dflt, min, max, reload, help) config_##kind name;
+#define OPT(section, name, kind, dflt, min, max, reload, help)                 \
+    config_##kind name;
 #define END(name)                                                              \
     }                                                                          \
     name;
@@ -35,7 +36,7 @@ struct config {
 #undef SECTION
 #undef OPT
 #undef END
-    char *texts[64]; /* what the words point to */
+    char *texts[128]; /* what the words point to */
     int n_texts;
 };
 
@@ -54,12 +55,15 @@ int config_set(struct config *c, const char *section, const char *key,
                const char *value, struct err *e);
 
 /*
- * Takes from fresh what may change while the daemon runs.
- * say:  called for each other option that differs, which needs a restart.
+ * A new configuration: from fresh what may change while the daemon runs, the
+ * rest from running.
+ *
+ * say: called for each other option that differs, which needs a restart.
  */
-void config_reload(struct config *c, const struct config *fresh,
-                   void (*say)(void *arg, const char *section, const char *key),
-                   void *arg);
+struct config *
+config_reload(const struct config *running, const struct config *fresh,
+              void (*say)(void *arg, const char *section, const char *key),
+              void *arg);
 
 /* All options with help and default, as the example file has them. */
 void config_print(FILE *out);

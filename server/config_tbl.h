@@ -1,71 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OPT(name, kind, default, min, max, reload, help)
+ * OPT(section, name, kind, default, min, max, reload, help)
  *
  * default is text as in a file; min and max bound numbers, in the kind's unit
  * (config.h); for a choice min is the words, one space between.  reload: yes
  * when SIGHUP changes it in a running daemon.
  */
 SECTION(server)
-OPT(listen, text, "127.0.0.1:8080", 0, 0, no,
+OPT(server, listen, text, "127.0.0.1:8080", 0, 0, no,
     "address and port to serve on; port 0 takes any; systemd's socket wins")
-OPT(admin_listen, text, "", 0, 0, no,
+OPT(server, admin_listen, text, "", 0, 0, no,
     "a second address for the control plane; empty: the same as listen")
-OPT(tls_cert, text, "", 0, 0, no, "certificate chain, PEM")
-OPT(tls_key, text, "", 0, 0, no, "its private key, PEM")
-OPT(token_file, text, "", 0, 0, yes,
+OPT(server, tls_cert, text, "", 0, 0, no, "certificate chain, PEM")
+OPT(server, tls_key, text, "", 0, 0, no, "its private key, PEM")
+OPT(server, token_file, text, "", 0, 0, yes,
     "access tokens, a line each: TOKEN SCOPE[,SCOPE] NAME")
-OPT(max_body, bytes, "64M", 1024, 17179869184, no,
+OPT(server, max_body, bytes, "64M", 1024, 17179869184, no,
     "largest request body, and what a compressed one may grow to")
-OPT(body_memory, bytes, "1G", 1048576, 1099511627776, no,
+OPT(server, max_upload, bytes, "16G", 1024, 1099511627776, no,
+    "largest upload of a model with its data")
+OPT(server, body_memory, bytes, "1G", 1048576, 1099511627776, no,
     "what the bodies of all requests may take together")
-OPT(max_connections, integer, "1000", 1, 1000000, no, "open connections")
-OPT(request_timeout, seconds, "30", 1000000, 86400000000, no,
+OPT(server, max_connections, integer, "1000", 1, 1000000, no, "open connections")
+OPT(server, request_timeout, seconds, "30", 1000000, 86400000000, no,
     "a request must have arrived after this, and its answer is due after this")
-OPT(compress_from, bytes, "0", 0, 17179869184, yes,
+OPT(server, compress_from, bytes, "0", 0, 17179869184, yes,
     "infer answers of at least this size are compressed when asked; 0: never")
-OPT(drain_delay, seconds, "0", 0, 3600000000, yes,
+OPT(server, drain_delay, seconds, "0", 0, 3600000000, yes,
     "from not ready to not listening, for load balancers to notice")
-OPT(drain_timeout, seconds, "30", 0, 3600000000, yes,
+OPT(server, drain_timeout, seconds, "30", 0, 3600000000, yes,
     "requests in flight may take this long when stopping")
-OPT(overload_status, integer, "503", 429, 503, yes,
+OPT(server, overload_status, integer, "503", 429, 503, yes,
     "answered when a queue is full: 429 or 503")
-OPT(triton_metric_names, flag, "no", 0, 0, yes, "also nv_inference_* metrics")
+OPT(server, triton_metric_names, flag, "no", 0, 0, yes, "also nv_inference_* metrics")
 END(server)
 
 SECTION(models)
-OPT(directory, text, "/var/lib/quantd/models", 0, 0, no, "the repository")
-OPT(state_dir, text, "", 0, 0, no,
+OPT(models, directory, text, "/var/lib/quantd/models", 0, 0, no, "the repository")
+OPT(models, state_dir, text, "", 0, 0, no,
     "where quantd writes when the repository is read-only")
-OPT(watch, flag, "yes", 0, 0, yes, "serve versions that are copied in")
-OPT(model_name, text, "model", 0, 0, no, "name of a flat DIRECTORY/model.onnx")
-OPT(memory_limit, bytes, "0", 0, 1099511627776, yes,
+OPT(models, watch, flag, "yes", 0, 0, yes, "serve versions that are copied in")
+OPT(models, model_name, text, "model", 0, 0, no, "name of a flat DIRECTORY/model.onnx")
+OPT(models, memory_limit, bytes, "0", 0, 1099511627776, yes,
     "what loaded models may take; 0: no limit")
 END(models)
 
 SECTION(scheduler)
-OPT(workers, integer, "0", 0, 1024, no, "0: as many as usable cores")
-OPT(threads_per_worker, integer, "1", 1, 1024, no, "cores one run may use")
-OPT(max_batch_size, integer, "8", 1, 1024, yes, "rows one run may have")
-OPT(max_queue_delay, micros, "0", 0, 10000000, yes,
+OPT(scheduler, workers, integer, "0", 0, 1024, no, "0: as many as usable cores")
+OPT(scheduler, threads_per_worker, integer, "1", 1, 1024, no, "cores one run may use")
+OPT(scheduler, max_batch_size, integer, "8", 1, 1024, yes, "rows one run may have")
+OPT(scheduler, max_queue_delay, micros, "0", 0, 10000000, yes,
     "a batch that is not full waits this long; 0: never")
-OPT(max_queue_length, integer, "256", 1, 65536, yes,
+OPT(scheduler, max_queue_length, integer, "256", 1, 65536, yes,
     "requests that may wait for one variant")
 END(scheduler)
 
 SECTION(quantize)
-OPT(recipe, text, "auto", 0, 0, yes, "for uploads that name none")
-OPT(max_loss, real, "2.0", 0, 100, yes,
+OPT(quantize, recipe, text, "auto", 0, 0, yes, "for uploads that name none")
+OPT(quantize, max_loss, real, "2.0", 0, 100, yes,
     "points of accuracy a variant may lose and be accepted")
-OPT(cpu_share, real, "0.5", 0.01, 1, yes, "of the cores, for quantizing")
-OPT(memory_limit, bytes, "0", 0, 1099511627776, yes, "of a job; 0: no limit")
-OPT(timeout, seconds, "3600", 1000000, 604800000000, yes, "of a job")
-OPT(concurrency, integer, "1", 1, 64, yes, "jobs at once")
+OPT(quantize, cpu_share, real, "0.5", 0.01, 1, yes, "of the cores, for quantizing")
+OPT(quantize, memory_limit, bytes, "0", 0, 1099511627776, yes, "of a job; 0: no limit")
+OPT(quantize, timeout, seconds, "3600", 1000000, 604800000000, yes, "of a job")
+OPT(quantize, concurrency, integer, "1", 1, 64, yes, "jobs at once")
 END(quantize)
 
 SECTION(log)
-OPT(level, choice, "info", "error warning notice info debug", 0, yes,
+OPT(log, level, choice, "info", "error warning notice info debug", 0, yes,
     "the least important that is logged")
-OPT(format, choice, "text", "text json", 0, yes, "text or json")
-OPT(access, flag, "no", 0, 0, yes, "a line for every request")
+OPT(log, format, choice, "text", "text json", 0, yes, "text or json")
+OPT(log, access, flag, "no", 0, 0, yes, "a line for every request")
 END(log)

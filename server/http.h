@@ -50,7 +50,6 @@ struct sink {
 
 enum endpoint_flag {
     BLOCKING = 1, /* run is called on the control thread, not on HTTP's */
-    LIVE = 2,     /* answered while draining and starting too */
 };
 
 /* One row of api_tbl.h. */

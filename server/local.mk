@@ -1,11 +1,28 @@
 # The daemon, all but main.c, as an archive that its unit tests link, too.
 noinst_LIBRARIES += libserver.a
 libserver_a_SOURCES = \
+	server/api.c server/api.h server/api_tbl.h \
+	server/auth.c server/auth.h \
+	server/buf.c server/buf.h \
+	server/config.c server/config.h server/config_tbl.h \
 	server/history.c server/history.h \
+	server/http.c server/http.h \
+	server/listen.c server/listen.h \
+	server/log.c server/log.h \
+	server/loop.c server/loop.h \
 	server/manifest.c server/manifest.h \
 	server/modelconf.c server/modelconf.h \
+	server/notify.c server/notify.h \
 	server/pbtxt.c server/pbtxt.h \
 	server/publish.c \
+	server/queue.c server/queue.h \
 	server/repo.c server/repo.h server/repo_impl.h \
-	server/route.c server/route.h
-SERVER_LIBS = $(JANSSON_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) -lm -lpthread
+	server/request.c server/request.h \
+	server/route.c server/route.h \
+	server/scan.c server/scan.h \
+	server/stats.c server/stats.h \
+	server/tasks.c server/tasks.h \
+	server/thread.c server/thread.h \
+	server/unpack.c server/unpack.h
+SERVER_LIBS = $(MICROHTTPD_LIBS) $(LIBUV_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) \
+	$(ZLIB_LIBS) $(NETTLE_LIBS) -lm -lpthread

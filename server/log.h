@@ -32,7 +32,8 @@ bool log_wants(enum log_level level);
  *
  * verb:    "model_load"; a literal.
  * keys:    "model=%s version=%d": key=format pairs with one space between.
- *          Every value is formatted alone, then quoted as it needs.
+ *          Every value is formatted alone, then quoted as it needs.  Formats
+ *          are %s, %d, %u (with l or z before) and %.Nf, no widths.
  */
 void log_event(enum log_level level, const char *verb, const char *keys, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The main thread's event loop: signals, timers, watched folders, and calls
- * from other threads.  With job.c (child processes) the only place that knows
- * libuv.  Callbacks run on the main thread and must not block.
+ * from other threads.  The only place that knows libuv.  Callbacks run on the
+ * main thread and must not block.
  */
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H
@@ -12,7 +12,6 @@
 struct loop;
 struct loop_timer;
 struct loop_watch;
-struct uv_loop_s;
 
 int loop_new(struct loop **out, struct err *e);
 void loop_free(struct loop **l);
@@ -46,8 +45,5 @@ void loop_timer_free(struct loop_timer **t);
 int loop_watch_new(struct loop *l, const char *path, void (*fn)(void *arg),
                    void *arg, struct loop_watch **out, struct err *e);
 void loop_watch_free(struct loop_watch **w);
-
-/* For job.c's child processes. */
-struct uv_loop_s *loop_uv(struct loop *l);
 
 #endif

@@ -68,7 +68,7 @@ struct work {
 
 struct piece {
     struct work *work;
-    int from, n; /* rows of the work; n == 0 with from == 0 never happens */
+    int from, n; /* rows of the work; n >= 1 */
     int at;      /* row of the batch where it starts */
 };
 
@@ -77,6 +77,7 @@ struct batch {
     void *user; /* queue_options.user */
     int rows, n_pieces;
     uint64_t taken_ns;
+    double claimed_ns; /* compute time it was expected to take */
     struct piece pieces[QUEUE_MAX_PIECES];
 };
 

@@ -76,7 +76,7 @@ void stats_free(struct stats **s);
 void stats_reject(struct stats *s, enum reject why);
 uint64_t stats_rejected(const struct stats *s, enum reject why);
 
-/* The counters of a variant; counted references. */
+/* The counters of a variant, counted references; NULL: no memory. */
 struct series *series_new(struct stats *s);
 struct series *series_ref(struct series *s);
 void series_unref(struct series **s);
