@@ -5,6 +5,7 @@ if HAVE_CMOCKA
 unit_tests += tests/unit/test_data
 unit_tests += tests/unit/test_histogram
 unit_tests += tests/unit/test_history
+unit_tests += tests/unit/test_model
 unit_tests += tests/unit/test_npy
 unit_tests += tests/unit/test_pass
 unit_tests += tests/unit/test_pbtxt
@@ -38,3 +39,4 @@ tests_unit_test_sites_SOURCES = tests/unit/test_sites.c tests/unit/net.h
 tests_unit_test_sites_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_quant_SOURCES = tests/unit/test_quant.c tests/unit/net.h
 tests_unit_test_quant_LDADD = libquant.a $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_model_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
