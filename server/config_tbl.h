@@ -62,6 +62,8 @@ OPT(quantize, max_loss, real, "2.0", 0, 100, yes,
 OPT(quantize, cpu_share, real, "0.5", 0.01, 1, yes, "of the cores, for quantizing")
 OPT(quantize, memory_limit, bytes, "0", 0, 1099511627776, yes, "of a job; 0: no limit")
 OPT(quantize, timeout, seconds, "3600", 1000000, 604800000000, yes, "of a job")
+OPT(quantize, program, text, "", 0, 0, yes,
+    "quantctl; empty: beside quantd, otherwise in PATH")
 OPT(quantize, concurrency, integer, "1", 1, 64, yes, "jobs at once")
 END(quantize)
 

@@ -14,9 +14,11 @@ struct http;
 struct jobs;
 struct loop;
 struct registry;
+struct repo;
 struct scheduler;
 struct stats;
 struct tasks;
+struct traffic;
 struct workers;
 
 enum daemon_state { DAEMON_STARTING, DAEMON_READY, DAEMON_DRAINING };
@@ -32,7 +34,9 @@ struct daemon {
     struct tasks *decode;  /* large JSON and compressed bodies */
     struct scheduler *scheduler;
     struct workers *workers;
+    struct repo *repo;
     struct registry *registry;
+    struct traffic *traffic;
     struct jobs *jobs;
     struct auth *auth;
     struct http *http;

@@ -4,18 +4,23 @@ libserver_a_SOURCES = \
 	server/api.c server/api.h server/api_tbl.h \
 	server/auth.c server/auth.h \
 	server/buf.c server/buf.h \
+	server/child.c server/child.h \
 	server/config.c server/config.h server/config_tbl.h \
 	server/history.c server/history.h \
 	server/http.c server/http.h \
 	server/listen.c server/listen.h \
+	server/loader.c server/loader.h \
 	server/log.c server/log.h \
 	server/loop.c server/loop.h \
 	server/manifest.c server/manifest.h \
 	server/modelconf.c server/modelconf.h \
+	server/multipart.c server/multipart.h \
 	server/notify.c server/notify.h \
 	server/pbtxt.c server/pbtxt.h \
 	server/publish.c \
 	server/queue.c server/queue.h \
+	server/recipe.c server/recipe.h server/recipe_tbl.h \
+	server/registry.c server/registry.h \
 	server/repo.c server/repo.h server/repo_impl.h \
 	server/request.c server/request.h \
 	server/route.c server/route.h \
@@ -23,6 +28,8 @@ libserver_a_SOURCES = \
 	server/stats.c server/stats.h \
 	server/tasks.c server/tasks.h \
 	server/thread.c server/thread.h \
-	server/unpack.c server/unpack.h
+	server/traffic.c server/traffic.h \
+	server/unpack.c server/unpack.h \
+	server/upload.c server/upload.h
 SERVER_LIBS = $(MICROHTTPD_LIBS) $(LIBUV_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) \
 	$(ZLIB_LIBS) $(NETTLE_LIBS) -lm -lpthread

@@ -23,6 +23,9 @@ void recipe_free(struct recipe **r);
 int recipe_set(struct recipe *r, const char *name, const char *value,
                struct err *e);
 
+/* True for the name of an option. */
+bool recipe_knows(const char *name);
+
 /* The value given, or NULL. */
 const char *recipe_get(const struct recipe *r, const char *name);
 

@@ -30,7 +30,8 @@
 #include "server/route.h"
 
 struct registry;
-struct lane; /* worker.h */
+struct loader; /* loader.h */
+struct lane;   /* worker.h */
 
 /* A loaded variant.  All members but the last group stay as they are from
  * attach() to detach(). */
@@ -46,7 +47,7 @@ struct variant {
     struct lane *lane;     /* attach() sets it, detach() frees it */
 
     /* registry.c's own. */
-    struct registry *home;
+    struct loader *home;
     struct variant *next_dead;
     atomic_ulong refs;
 };
