@@ -804,7 +804,7 @@ request_header(const struct request *r, const char *name)
     return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
 }
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 on_log(void *arg, const char *fmt, va_list ap)
 {
     char text[256];
