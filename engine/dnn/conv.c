@@ -10,6 +10,7 @@
 #include "engine/dnn/call.h"
 #include "engine/dnn/desc.h"
 #include "engine/dnn/kernels.h"
+#include "engine/ir/window.h"
 
 /* What prim_conv() is asked for, and what the answer needs to be prepared. */
 struct plan {
@@ -87,32 +88,27 @@ types(const struct graph *g, const struct node *n, struct plan *p,
     return 0;
 }
 
+/* oneDNN wants the padding to lead exactly to the output: a transposed
+ * convolution is the way back of one from y to x. */
 static int
 window(const struct graph *g, const struct node *n, struct prim_conv *c,
        struct err *e)
 {
-    const struct shape *x = &node_in(g, n, 0)->shape;
-    const struct shape *y = &node_out(g, n, 0)->shape;
-    const struct shape *w = &node_in(g, n, 1)->shape;
-    struct window win = {0};
-    bool t = n->op == OP_CONV_TRANSPOSE;
-    int rc;
+    struct window w;
+    int wide, rc = window_of(g, n, &w, e);
 
-    for (int i = 2; i < w->rank; i++)
-        win.kernel[i - 2] = w->dim[i];
-    /* A transposed convolution is the way back of one from y to x; what
-     * auto_pad and output_shape mean there is left to ops/. */
-    if (t && (strcmp(attr_string(n, "auto_pad", "NOTSET"), "NOTSET") != 0 ||
-              attr_find(n, "output_shape") != NULL))
-        return err_set(e, ERR_UNSUPPORTED, "auto_pad or output_shape");
-    rc = desc_window(n, t ? y : x, t ? x : y, &win, e);
     if (rc != 0)
         return rc;
-    memcpy(c->stride, win.stride, sizeof c->stride);
-    memcpy(c->dilation, win.dilation, sizeof c->dilation);
-    memcpy(c->pad_lo, win.lo, sizeof c->pad_lo);
-    memcpy(c->pad_hi, win.hi, sizeof c->pad_hi);
-    c->transposed = t;
+    wide = w.n == 1;
+    for (int i = 0; i < WINDOW_MAX; i++)
+        c->stride[i] = c->dilation[i] = 1;
+    for (int i = 0; i < w.n; i++) {
+        c->stride[i + wide] = w.stride[i];
+        c->dilation[i + wide] = w.dilation[i];
+        c->pad_lo[i + wide] = w.begin[i];
+        c->pad_hi[i + wide] = w.end[i];
+    }
+    c->transposed = n->op == OP_CONV_TRANSPOSE;
     return 0;
 }
 

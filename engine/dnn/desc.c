@@ -69,62 +69,6 @@ desc_image(const struct value *v, struct prim_tensor *t, struct err *e)
     return 0;
 }
 
-/* Padding of one axis when auto_pad names a rule. */
-static void
-auto_pad(const char *rule, int64_t total, int64_t *lo, int64_t *hi)
-{
-    bool upper = strcmp(rule, "SAME_UPPER") == 0;
-
-    if (strcmp(rule, "VALID") == 0 || total < 0)
-        total = 0;
-    *lo = upper ? total / 2 : total - total / 2;
-    *hi = total - *lo;
-}
-
-int
-desc_window(const struct node *n, const struct shape *in,
-            const struct shape *out, struct window *w, struct err *e)
-{
-    int n_axes = in->rank - 2, wide = in->rank == 3;
-    int n_stride, n_dilation, n_pad;
-    const int64_t *stride = attr_ints(n, "strides", &n_stride);
-    const int64_t *dilation = attr_ints(n, "dilations", &n_dilation);
-    const int64_t *pad = attr_ints(n, "pads", &n_pad);
-    const char *rule = attr_string(n, "auto_pad", "NOTSET");
-
-    w->ceil = false;
-    for (int i = 0; i < 3; i++) {
-        w->stride[i] = w->dilation[i] = 1;
-        w->lo[i] = w->hi[i] = 0;
-    }
-    if (wide) {
-        w->kernel[1] = w->kernel[0];
-        w->kernel[0] = 1;
-    }
-    for (int i = 0; i < n_axes; i++) {
-        int k = i + wide;
-        int64_t reach;
-
-        w->stride[k] = i < n_stride ? stride[i] : 1;
-        w->dilation[k] = i < n_dilation ? dilation[i] : 1;
-        reach = (out->dim[i + 2] - 1) * w->stride[k] +
-                (w->kernel[k] - 1) * w->dilation[k] + 1 - in->dim[i + 2];
-        if (strcmp(rule, "NOTSET") != 0) {
-            auto_pad(rule, reach, &w->lo[k], &w->hi[k]);
-            continue;
-        }
-        w->lo[k] = i < n_pad ? pad[i] : 0;
-        w->hi[k] = i + n_axes < n_pad ? pad[i + n_axes] : 0;
-        if (w->lo[k] < 0 || w->hi[k] < 0)
-            return err_set(e, ERR_UNSUPPORTED, "negative padding");
-        if (reach - w->lo[k] > w->hi[k]) {
-            w->hi[k] = reach - w->lo[k];
-            w->ceil = true;
-        }
-    }
-    return 0;
-}
-
 /* How often nodes from n on read value id. */
 static int
 reads_from(const struct graph *g, const struct node *n, int id)

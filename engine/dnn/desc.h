@@ -24,21 +24,6 @@ int desc_plain(const struct value *v, struct prim_tensor *t, struct err *e);
  */
 int desc_image(const struct value *v, struct prim_tensor *t, struct err *e);
 
-/* Kernel, stride, dilation and padding of a window, rank 3 widened as above.*/
-struct window {
-    int64_t kernel[3], stride[3], dilation[3], lo[3], hi[3];
-    bool ceil; /* the last window reaches beyond the padding */
-};
-
-/*
- * Reads strides, dilations, pads and auto_pad of n, whose kernel[] the caller
- * has filled in (n_spatial of them, from index 0).  in and out are the shapes
- * it goes over and makes.
- * Fails: ERR_UNSUPPORTED for a negative padding.
- */
-int desc_window(const struct node *n, const struct shape *in,
-                const struct shape *out, struct window *w, struct err *e);
-
 /*
  * The posts of n and the scale of its output, appended to m; addresses of the
  * operands are noted in c.  dst: output 0 as the primitive sees it.

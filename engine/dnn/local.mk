@@ -5,10 +5,15 @@ libdnn_a_SOURCES = \
 	engine/dnn/conv.c \
 	engine/dnn/desc.c engine/dnn/desc.h \
 	engine/dnn/dnn.c engine/dnn/dnn.h \
+	engine/dnn/eltwise.c engine/dnn/eltwise.h \
+	engine/dnn/grid.c engine/dnn/grid.h \
 	engine/dnn/join.c \
 	engine/dnn/kernel_tbl.h engine/dnn/kernels.h \
 	engine/dnn/matmul.c engine/dnn/matmul.h \
+	engine/dnn/move.c \
 	engine/dnn/pool.c \
 	engine/dnn/prim.h engine/dnn/prim2.c \
+	engine/dnn/quantize.c \
+	engine/dnn/resize.c \
 	engine/dnn/row.c engine/dnn/row.h \
 	engine/dnn/softmax.c

@@ -4,33 +4,51 @@
  * Pooling of integers needs the output to have the input's scale: a node that
  * also changes the scale is run by the loop in quantize.c.
  */
-#include <string.h>
-
 #include "engine/dnn/call.h"
 #include "engine/dnn/desc.h"
 #include "engine/dnn/kernels.h"
+#include "engine/ir/window.h"
 
 static int
 read_window(const struct graph *g, const struct node *n, struct window *w,
             struct err *e)
 {
     const struct shape *x = &node_in(g, n, 0)->shape;
-    const struct shape *y = &node_out(g, n, 0)->shape;
-    const int64_t *kernel;
-    int count;
 
-    memset(w, 0, sizeof *w);
-    if (n->op == OP_GLOBAL_AVERAGE_POOL || n->op == OP_GLOBAL_MAX_POOL) {
-        for (int i = 2; i < x->rank; i++)
-            w->kernel[i - 2] = x->dim[i];
-        return desc_window(n, x, y, w, e);
+    if (n->op != OP_GLOBAL_AVERAGE_POOL && n->op != OP_GLOBAL_MAX_POOL)
+        return window_of(g, n, w, e);
+    *w = (struct window){.n = x->rank - 2};
+    for (int i = 0; i < w->n; i++) {
+        w->in[i] = w->kernel[i] = x->dim[i + 2];
+        w->out[i] = w->stride[i] = w->dilation[i] = 1;
     }
-    kernel = attr_ints(n, "kernel_shape", &count);
-    if (count != x->rank - 2)
-        return err_set(e, ERR_UNSUPPORTED, "kernel_shape");
-    for (int i = 0; i < count; i++)
-        w->kernel[i] = kernel[i];
-    return desc_window(n, x, y, w, e);
+    return 0;
+}
+
+/* Rank 3 is widened in front, and the padding reaches as far as the last
+ * window does: with ceil_mode that is beyond what the node says. */
+static int
+place_window(const struct window *w, struct prim_pool *p, struct err *e)
+{
+    int wide = w->n == 1;
+
+    for (int i = 0; i < WINDOW_MAX; i++)
+        p->kernel[i] = p->stride[i] = p->dilation[i] = 1;
+    for (int i = 0; i < w->n; i++) {
+        int64_t reach = (w->out[i] - 1) * w->stride[i] +
+                        (w->kernel[i] - 1) * w->dilation[i] + 1 - w->in[i] -
+                        w->begin[i];
+
+        p->kernel[i + wide] = w->kernel[i];
+        p->stride[i + wide] = w->stride[i];
+        p->dilation[i + wide] = w->dilation[i];
+        p->pad_lo[i + wide] = w->begin[i];
+        p->pad_hi[i + wide] = reach > w->end[i] ? reach : w->end[i];
+        /* ONNX counts the padding, but not what lies beyond it. */
+        if (reach > w->end[i] && p->count_pad && !p->max)
+            return err_set(e, ERR_UNSUPPORTED, "ceil_mode");
+    }
+    return 0;
 }
 
 static int
@@ -56,14 +74,8 @@ describe(const struct graph *g, const struct node *n, struct call *c,
         return rc;
     p.max = n->op == OP_MAX_POOL || n->op == OP_GLOBAL_MAX_POOL;
     p.count_pad = attr_int(n, "count_include_pad", 0) != 0;
-    /* ONNX counts the padding, but not what ceil_mode reaches beyond it. */
-    if (p.count_pad && !p.max && w.ceil)
-        return err_set(e, ERR_UNSUPPORTED, "ceil_mode");
-    memcpy(p.kernel, w.kernel, sizeof p.kernel);
-    memcpy(p.stride, w.stride, sizeof p.stride);
-    memcpy(p.dilation, w.dilation, sizeof p.dilation);
-    memcpy(p.pad_lo, w.lo, sizeof p.pad_lo);
-    memcpy(p.pad_hi, w.hi, sizeof p.pad_hi);
+    if ((rc = place_window(&w, &p, e)) != 0)
+        return rc;
     c->io[PRIM_SRC] = 0;
     c->io[PRIM_DST] = n->n_in;
     return prim_pool(&p, &c->prim, e);

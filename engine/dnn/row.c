@@ -3,6 +3,9 @@
 
 #include <assert.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 /*
  * VARIANTS(name, params, args) makes `name`, which calls name_body() compiled
@@ -280,6 +283,29 @@ row_scale_add(float *y, float scale, const float *bias, int64_t n)
     scale_add(y, scale, bias, n);
 }
 
+INLINE void
+blend_body(float *restrict y, const float *a, const float *b, const float *c,
+           const float *d, float v, float u, int64_t n)
+{
+    const float wa = (1 - v) * (1 - u), wb = (1 - v) * u, wc = v * (1 - u),
+                wd = v * u;
+
+    SIMD for (int64_t i = 0; i < n; i++) y[i] =
+        wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
+}
+
+VARIANTS(blend,
+         (float *restrict y, const float *a, const float *b, const float *c,
+          const float *d, float v, float u, int64_t n),
+         (y, a, b, c, d, v, u, n))
+
+void
+row_blend(float *y, const float *a, const float *b, const float *c,
+          const float *d, float v, float u, int64_t n)
+{
+    blend(y, a, b, c, d, v, u, n);
+}
+
 typedef int32_t __attribute__((may_alias)) float_bits;
 
 /* Magnitudes of floats are ordered as their bits are; above infinity is NaN.*/
@@ -313,16 +339,49 @@ row_max_abs(const float *x, int64_t n)
 
 /* --- bytes --------------------------------------------------------------- */
 
+#if defined(__x86_64__)
+/* 64 bytes at once: the table is four registers, the two halves are looked up
+ * by the low seven bits and the eighth chooses. */
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi"))) static int64_t
+lookup_vbmi(uint8_t *y, const uint8_t *x, const uint8_t *table, int64_t n)
+{
+    const __m512i a = _mm512_loadu_si512(table);
+    const __m512i b = _mm512_loadu_si512(table + 64);
+    const __m512i c = _mm512_loadu_si512(table + 128);
+    const __m512i d = _mm512_loadu_si512(table + 192);
+    int64_t i = 0;
+
+    for (; i + 64 <= n; i += 64) {
+        const __m512i v = _mm512_loadu_si512(x + i);
+        const __m512i lo = _mm512_permutex2var_epi8(a, v, b);
+        const __m512i hi = _mm512_permutex2var_epi8(c, v, d);
+
+        _mm512_storeu_si512(
+            y + i, _mm512_mask_blend_epi8(_mm512_movepi8_mask(v), lo, hi));
+    }
+    return i;
+}
+#endif
+
 void
 row_lookup(uint8_t *y, const uint8_t *x, const uint8_t table[256], int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
+    int64_t i = 0;
+
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vbmi") &&
+        __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl"))
+        i = lookup_vbmi(y, x, table, n);
+#endif
+    for (; i < n; i++)
         y[i] = table[x[i]];
 }
 
 /* Tiles of 16 lines: both sides stay within the first cache. */
-#define TRANSPOSE(name, type)                                                  \
-    INLINE void name##_body(type *restrict y, const type *restrict x,          \
+#define TURN(name, type)                                                       \
+    INLINE void name##_body(type *restrict y, int64_t y_step,                  \
+                            const type *restrict x, int64_t x_step,            \
                             int64_t rows, int64_t cols)                        \
     {                                                                          \
         enum { TILE = 16 };                                                    \
@@ -332,40 +391,46 @@ row_lookup(uint8_t *y, const uint8_t *x, const uint8_t table[256], int64_t n)
                                                                                \
             for (int64_t c = 0; c < cols; c++)                                 \
                 for (int64_t i = 0; i < deep; i++)                             \
-                    y[c * rows + r + i] = x[(r + i) * cols + c];               \
+                    y[c * y_step + r + i] = x[(r + i) * x_step + c];           \
         }                                                                      \
     }                                                                          \
     VARIANTS(name,                                                             \
-             (type *restrict y, const type *restrict x, int64_t rows,          \
-              int64_t cols),                                                   \
-             (y, x, rows, cols))
+             (type *restrict y, int64_t y_step, const type *restrict x,        \
+              int64_t x_step, int64_t rows, int64_t cols),                     \
+             (y, y_step, x, x_step, rows, cols))
 
-TRANSPOSE(transpose_1, uint8_t)
-TRANSPOSE(transpose_4, uint32_t)
+TURN(turn_1, uint8_t)
+TURN(turn_4, uint32_t)
 
+/* The three planes of a picture, as bytes, into its points. */
 INLINE void
-interleave3_body(uint8_t *restrict y, const uint8_t *restrict x, int64_t n)
+turn_3_body(uint8_t *restrict y, const uint8_t *restrict a,
+            const uint8_t *restrict b, const uint8_t *restrict c, int64_t n)
 {
     SIMD for (int64_t i = 0; i < n; i++)
     {
-        y[3 * i] = x[i];
-        y[3 * i + 1] = x[n + i];
-        y[3 * i + 2] = x[2 * n + i];
+        y[3 * i] = a[i];
+        y[3 * i + 1] = b[i];
+        y[3 * i + 2] = c[i];
     }
 }
 
-VARIANTS(interleave3,
-         (uint8_t *restrict y, const uint8_t *restrict x, int64_t n), (y, x, n))
+VARIANTS(turn_3,
+         (uint8_t *restrict y, const uint8_t *restrict a,
+          const uint8_t *restrict b, const uint8_t *restrict c, int64_t n),
+         (y, a, b, c, n))
 
 void
-row_transpose(void *y, const void *x, int64_t rows, int64_t cols,
-              size_t element)
+row_turn(void *y, int64_t y_step, const void *x, int64_t x_step, int64_t rows,
+         int64_t cols, size_t element)
 {
+    const uint8_t *b = x;
+
     assert(element == 1 || element == 4);
     if (element == 4)
-        transpose_4(y, x, rows, cols);
-    else if (rows == 3)
-        interleave3(y, x, cols); /* pictures */
+        turn_4(y, y_step, x, x_step, rows, cols);
+    else if (rows == 3 && y_step == 3)
+        turn_3(y, b, b + x_step, b + 2 * x_step, cols);
     else
-        transpose_1(y, x, rows, cols);
+        turn_1(y, y_step, x, x_step, rows, cols);
 }

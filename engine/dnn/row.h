@@ -35,6 +35,10 @@ void row_post(enum op op, float alpha, float beta, float *y, int64_t n);
 /* y = scale * y + bias[i] (bias may be NULL). */
 void row_scale_add(float *y, float scale, const float *bias, int64_t n);
 
+/* y = (1-v)((1-u) a + u b) + v ((1-u) c + u d): four corners of a square. */
+void row_blend(float *y, const float *a, const float *b, const float *c,
+               const float *d, float v, float u, int64_t n);
+
 /* The largest magnitude; NaN counts as nothing. */
 float row_max_abs(const float *x, int64_t n);
 
@@ -42,8 +46,11 @@ float row_max_abs(const float *x, int64_t n);
 void row_lookup(uint8_t *y, const uint8_t *x, const uint8_t table[256],
                 int64_t n);
 
-/* y [cols,rows] = x [rows,cols] transposed, elements of 1 or 4 bytes. */
-void row_transpose(void *y, const void *x, int64_t rows, int64_t cols,
-                   size_t element);
+/*
+ * y[c * y_step + r] = x[r * x_step + c] for elements of 1 or 4 bytes: a matrix
+ * of rows x cols turned.
+ */
+void row_turn(void *y, int64_t y_step, const void *x, int64_t x_step,
+              int64_t rows, int64_t cols, size_t element);
 
 #endif

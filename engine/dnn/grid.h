@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The elements of an output and of its operands, broadcast to it, as few long
+ * rows: axes in the order in which the output lies in memory, neighbours that
+ * every tensor walks alike made one.
+ */
+#ifndef ENGINE_DNN_GRID_H
+#define ENGINE_DNN_GRID_H
+
+#include "engine/ir/graph.h"
+
+enum { GRID_MAX = 3 }; /* tensors: the output is number 0 */
+
+struct grid {
+    int n, rank;
+    int64_t dim[SHAPE_MAX_RANK];
+    int64_t stride[GRID_MAX][SHAPE_MAX_RANK]; /* in elements */
+};
+
+/* Layouts are chosen; in: n_in < GRID_MAX operands that broadcast to y. */
+void grid_make(struct grid *g, const struct value *y,
+               const struct value *const *in, int n_in);
+
+/*
+ * Calls row(arg, at, step, n) for pieces of rows: n elements, of which tensor
+ * k's begin at at[k] and lie step[k] apart (step[0] is 1).  Uses the team of
+ * threads when there is work for it.
+ */
+void grid_each(const struct grid *g,
+               void (*row)(void *arg, const int64_t *at, const int64_t *step,
+                           int64_t n),
+               void *arg);
+
+/* Calls part(arg, i) for i in [0, n), each worth `cost` elements of work. */
+void grid_split(int64_t n, int64_t cost, void (*part)(void *arg, int64_t i),
+                void *arg);
+
+#endif
