@@ -1,8 +1,7 @@
 noinst_LIBRARIES += libpass.a
 libpass_a_SOURCES = \
 	engine/pass/pass.h \
-	engine/pass/batchnorm.c \
-	engine/pass/bias.c \
+	engine/pass/affine.c \
 	engine/pass/constants.c \
 	engine/pass/fuse.c \
 	engine/pass/hardswish.c \

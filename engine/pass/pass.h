@@ -18,11 +18,9 @@ int pass_constants(struct graph *g, struct err *e);
 /* Identity nodes go; their readers read what they read. */
 int pass_identity(struct graph *g, struct err *e);
 
-/* BatchNormalization behind a Conv or ConvTranspose goes into its weights. */
-int pass_batchnorm(struct graph *g, struct err *e);
-
-/* Add of one constant a channel behind a Conv becomes its bias. */
-int pass_bias(struct graph *g, struct err *e);
+/* BatchNormalization and constants that are added to, or multiplied with, the
+ * channels of a Conv or ConvTranspose go into its weights and bias. */
+int pass_affine(struct graph *g, struct err *e);
 
 /* x * clip(x + 3, 0, 6) / 6 and x * hardsigmoid(x) become HardSwish. */
 int pass_hardswish(struct graph *g, struct err *e);

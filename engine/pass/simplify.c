@@ -10,11 +10,13 @@ typedef int pass_fn(struct graph *g, struct err *e);
 int
 graph_simplify(struct graph *g, struct err *e)
 {
-    /* Constants first: weights may be computed by nodes; biases by Add come
-     * before BatchNormalization in some files and behind it in others. */
+    /* Constants first: weights may be computed by nodes.  Hard-swish before
+     * its Add is mistaken for a bias. */
     static pass_fn *const passes[] = {
-        pass_constants, pass_identity, pass_bias,
-        pass_batchnorm, pass_bias,     pass_hardswish,
+        pass_constants,
+        pass_identity,
+        pass_hardswish,
+        pass_affine,
     };
 
     for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {

@@ -132,7 +132,7 @@ batchnorm_goes_into_weights(void **state)
               floats(SHAPE(2), mean), floats(SHAPE(2), var));
     attr_set_float(g, bn, "epsilon", 1.0f);
     output("y");
-    run(pass_batchnorm);
+    run(pass_affine);
     assert_int_equal(alive(OP_BATCH_NORMALIZATION), 0);
     w = graph_value(g, g->nodes.at[0].in[1])->data;
     b = graph_value(g, g->nodes.at[0].in[2])->data;
@@ -153,7 +153,7 @@ batchnorm_stays_when_the_conv_is_read_twice(void **state)
     node(OP_BATCH_NORMALIZATION, "y", 5, c, k, k, k, k);
     output("y");
     output("c");
-    run(pass_batchnorm);
+    run(pass_affine);
     assert_int_equal(alive(OP_BATCH_NORMALIZATION), 1);
 }
 
@@ -166,10 +166,63 @@ added_constant_becomes_bias(void **state)
     (void)state;
     node(OP_ADD, "y", 2, floats(SHAPE(1, 2, 1, 1), b), conv_1x1("c", x));
     output("y");
-    run(pass_bias);
+    run(pass_affine);
     assert_int_equal(alive(OP_ADD), 0);
     assert_memory_equal(graph_value(g, g->nodes.at[0].in[2])->data, b,
                         sizeof b);
+}
+
+static void
+factors_and_shifts_fold_one_after_another(void **state)
+{
+    static const float s[2] = {2, 4};
+    const float *w, *b;
+    int x = input("x", SHAPE(1, 2, 4, 4));
+
+    (void)state;
+    node(OP_MUL, "m", 2, conv_1x1("c", x), floats(SHAPE(2, 1, 1), s));
+    node(OP_SUB, "u", 2, id_of("m"), scalar(3));
+    node(OP_DIV, "y", 2, id_of("u"), scalar(2));
+    output("y");
+    run(pass_affine);
+    assert_int_equal(alive(OP_MUL) + alive(OP_SUB) + alive(OP_DIV), 0);
+    w = graph_value(g, g->nodes.at[0].in[1])->data;
+    b = graph_value(g, g->nodes.at[0].in[2])->data;
+    assert_true(w[0] == 1 && w[1] == 2 && w[2] == 6 && w[3] == 8);
+    assert_true(b[0] == -1.5f && b[1] == -1.5f);
+}
+
+/* c - y and c / y are no scale and shift of y's channels by constants. */
+static void
+a_constant_on_the_left_stays(void **state)
+{
+    int x = input("x", SHAPE(1, 2, 4, 4));
+
+    (void)state;
+    node(OP_DIV, "y", 2, scalar(2), conv_1x1("c", x));
+    output("y");
+    run(pass_affine);
+    assert_int_equal(alive(OP_DIV), 1);
+}
+
+/* ConvTranspose with groups: weights [C, O/g, ...], channel o = group, column.
+ */
+static void
+transposed_channels_are_columns_of_their_group(void **state)
+{
+    static const float w4[4] = {1, 1, 1, 1}, s[2] = {2, 3};
+    const float *w;
+    int x = input("x", SHAPE(1, 4, 4, 4));
+    struct node *n =
+        node(OP_CONV_TRANSPOSE, "c", 2, x, floats(SHAPE(4, 1, 1, 1), w4));
+
+    (void)state;
+    attr_set_int(g, n, "group", 2);
+    node(OP_MUL, "y", 2, id_of("c"), floats(SHAPE(1, 2, 1, 1), s));
+    output("y");
+    run(pass_affine);
+    w = graph_value(g, g->nodes.at[0].in[1])->data;
+    assert_true(w[0] == 2 && w[1] == 2 && w[2] == 3 && w[3] == 3);
 }
 
 static void
@@ -181,7 +234,7 @@ constant_over_space_is_no_bias(void **state)
     (void)state;
     node(OP_ADD, "y", 2, conv_1x1("c", x), floats(SHAPE(1, 2), b));
     output("y");
-    run(pass_bias);
+    run(pass_affine);
     assert_int_equal(alive(OP_ADD), 1);
 }
 
@@ -341,6 +394,9 @@ main(void)
         T(batchnorm_goes_into_weights),
         T(batchnorm_stays_when_the_conv_is_read_twice),
         T(added_constant_becomes_bias),
+        T(factors_and_shifts_fold_one_after_another),
+        T(a_constant_on_the_left_stays),
+        T(transposed_channels_are_columns_of_their_group),
         T(constant_over_space_is_no_bias),
         T(hardswish_is_found_in_all_its_forms),
         T(identities_go_and_outputs_keep_their_names),
