@@ -19,6 +19,8 @@ unit_tests += tests/unit/test_shape
 unit_tests += tests/unit/test_sites
 unit_tests += tests/unit/test_weight
 endif
+include tests/op/local.mk
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
