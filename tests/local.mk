@@ -46,10 +46,5 @@ tests_unit_test_model_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_multipart_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
 
 # The fast kernels against the plain ones.
-if HAVE_CMOCKA
-op_tests = tests/op/test_dnn_float
-check_PROGRAMS += $(op_tests)
-TESTS += $(op_tests)
-endif
 tests_op_test_dnn_float_SOURCES = tests/op/test_dnn_float.c tests/op/both.h
 tests_op_test_dnn_float_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
