@@ -151,7 +151,7 @@ static bool
 can_sum(const struct value *v, const struct prim_post *p,
         const struct prim_tensor *dst, const struct call *c)
 {
-    return p->kind == PRIM_ADD && c->sum < 0 && shape_n(&v->shape) > 1 &&
+    return c->sum < 0 && shape_n(&v->shape) > 1 &&
            dtype_size(p->other.dtype) == dtype_size(dst->dtype);
 }
 
@@ -167,7 +167,8 @@ desc_posts(const struct graph *g, const struct node *n, bool image, bool sum,
 
         if (rc != 0)
             return rc;
-        if (sum && can_sum(node_in(g, n, from->in), p, dst, c)) {
+        if (sum && p->kind == PRIM_ADD &&
+            can_sum(node_in(g, n, from->in), p, dst, c)) {
             const struct value *y = node_out(g, n, 0);
 
             p->kind = PRIM_SUM;
