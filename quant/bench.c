@@ -118,8 +118,8 @@ sum_up(struct lane *l, int rows, struct bench_result *out)
 
 int
 bench_run(struct session *const *s, int n, int rows, double seconds,
-          bool (*keep_on)(void *arg, double fraction), void *arg,
-          struct bench_result *out, struct err *e)
+          const struct quant_progress *p, struct bench_result *out,
+          struct err *e)
 {
     struct lane *lanes = mem_new((size_t)n, sizeof *lanes);
     double begin, done = 0;
@@ -131,16 +131,14 @@ bench_run(struct session *const *s, int n, int rows, double seconds,
     }
     begin = now_ns();
     for (int turn = 0; rc == 0 && (turn < MIN_TURNS || done < 1); turn++) {
-        if (keep_on != NULL && !keep_on(arg, fmin(done, 1)))
-            break;
+        if (p != NULL)
+            p->call(p->arg, fmin(done, 1), NULL);
         /* Each begins a round in its turn: none is always the one that finds
          * the caches cold. */
         for (int i = 0; i < n && rc == 0; i++)
             rc = take_turn(&lanes[(i + turn) % n], e);
         done = (now_ns() - begin) / (seconds * 1e9);
     }
-    if (rc == 0 && lanes[0].turns.n == 0)
-        rc = err_set(e, ERR_TIMEOUT, "stopped before the first run");
     for (int i = 0; i < n && rc == 0; i++) {
         sum_up(&lanes[i], rows, &out[i]);
         compare(&lanes[0], &lanes[i], &out[i]);

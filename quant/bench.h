@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "engine/engine.h"
+#include "quant/quant.h"
 
 struct bench_result {
     int runs;
@@ -25,13 +26,13 @@ struct bench_result {
  *
  * s:      sessions with shapes set and inputs filled.
  * rows:   of a run, for rows_per_second.
- * keep_on: asked between turns; false ends it early.  May be NULL.
+ * p:      told between turns how far it is; may be NULL.
  * out:    n of them.
  * Fails:  as session_run() does.
  */
 int bench_run(struct session *const *s, int n, int rows, double seconds,
-              bool (*keep_on)(void *arg, double fraction), void *arg,
-              struct bench_result *out, struct err *e);
+              const struct quant_progress *p, struct bench_result *out,
+              struct err *e);
 
 /*
  * Shapes the session and fills its inputs with made-up numbers, the same for

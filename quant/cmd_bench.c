@@ -198,7 +198,7 @@ bench(struct comparison *b, struct err *e)
         sessions[i] = b->subjects[i].session;
     }
     if (rc == 0)
-        rc = bench_run(sessions, b->n, b->batch, b->seconds * b->n, NULL, NULL,
+        rc = bench_run(sessions, b->n, b->batch, b->seconds * b->n, NULL,
                        b->results, e);
     for (int i = 0; i < b->n && rc == 0 && b->profile; i++)
         rc = profile(&b->subjects[i], e);

@@ -193,3 +193,11 @@ convert(enum dtype from, const void *src, enum dtype to, void *dst, size_t n,
     }
     return 0;
 }
+
+double
+convert_real(enum dtype t, const void *p, size_t i)
+{
+    if (t == DTYPE_FLOAT) /* by far the most frequent */
+        return (double)((const float *)p)[i];
+    return read_element(t, p, i).real;
+}

@@ -27,4 +27,7 @@ bool convert_allowed(enum dtype from, enum dtype to);
 int convert(enum dtype from, const void *src, enum dtype to, void *dst,
             size_t n, struct err *e);
 
+/* Element i as a number; integers beyond 2^53 are rounded. */
+double convert_real(enum dtype t, const void *p, size_t i);
+
 #endif

@@ -7,6 +7,7 @@ libquant_a_SOURCES = \
 	quant/dynamic.c \
 	quant/entropy.c \
 	quant/histogram.c quant/histogram.h \
+	quant/judge.c quant/judge.h \
 	quant/layer.c quant/layer.h \
 	quant/npy.c quant/npy.h \
 	quant/npz.c quant/npz.h \

@@ -7,6 +7,7 @@ unit_tests += tests/unit/test_histogram
 unit_tests += tests/unit/test_history
 unit_tests += tests/unit/test_model
 unit_tests += tests/unit/test_multipart
+unit_tests += tests/unit/test_judge
 unit_tests += tests/unit/test_npy
 unit_tests += tests/unit/test_pass
 unit_tests += tests/unit/test_pbtxt
@@ -26,6 +27,7 @@ TESTS += $(unit_tests)
 
 tests_unit_test_data_LDADD = libquant.a libir.a libbase.a $(NETTLE_LIBS) \
 	$(LIBZIP_LIBS) $(CMOCKA_LIBS) -lm
+tests_unit_test_judge_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_npy_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_place_LDADD = librun.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_shape_LDADD = libir.a libbase.a $(CMOCKA_LIBS)
