@@ -59,7 +59,13 @@ void graph_free(struct graph **g);
  */
 int tensor_load(const char *path, struct tensor *out, struct err *e);
 
-/* Writes a standard ONNX file; tensors over 2 GB go into FILE.data beside. */
+/*
+ * Writes a standard ONNX file and syncs it; weights over 1.5 GB go into
+ * PATH.data, which the file refers to by that name.  On failure neither is
+ * left.
+ * Fails: ERR_INTERNAL when nodes are joined or exist in memory only,
+ *        ERR_NO_SPACE, ERR_IO.
+ */
 int graph_save(const struct graph *g, const char *path, struct err *e);
 
 /*

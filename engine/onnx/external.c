@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE
 #include "engine/onnx/external.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -47,7 +45,7 @@ location_stays_below(const char *s)
 
 /* One component after the other, none of which may be a symbolic link. */
 static int
-walk(int folder, const char *location)
+open_below(int folder, const char *location)
 {
     int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     char part[NAME_MAX + 1];
@@ -73,21 +71,6 @@ walk(int folder, const char *location)
         at = next;
         location += n + 1;
     }
-}
-
-static int
-open_below(int folder, const char *location)
-{
-    struct open_how how = {
-        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-    };
-    long fd = syscall(SYS_openat2, folder, location, &how, sizeof how);
-
-    /* Kernels before 5.6, and sandboxes that do not know the call. */
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        return walk(folder, location);
-    return (int)fd;
 }
 
 static int
@@ -123,14 +106,13 @@ open_file(struct external *x, const char *location, struct file_map *out,
                        "external data \"%s\": the location must lie below "
                        "the folder of the model",
                        label(location).text);
-    folder = open(x->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    folder = open(x->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         return err_errno(e, "%s", x->folder);
     fd = open_below(folder, location);
-    if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+    if (fd < 0 && errno == ELOOP)
         rc = err_set(e, ERR_INVALID,
-                     "external data \"%s\": a link leaves the folder of the "
-                     "model",
+                     "external data \"%s\": symbolic links are not followed",
                      label(location).text);
     else if (fd < 0)
         rc = err_errno(e, "external data \"%s\"", label(location).text);

@@ -48,6 +48,14 @@ int onnx_import(const void *p, size_t bytes, const char *folder,
                 struct graph **out, struct err *e);
 
 /*
+ * graph_save() that moves the weights into PATH.data when all constants take
+ * more than max_inline bytes.  That file keeps its name: the model refers to
+ * it.
+ */
+int onnx_save(const struct graph *g, const char *path, size_t max_inline,
+              struct err *e);
+
+/*
  * A name as it may stand in a message: whole characters, at most 80 bytes.
  * Used as label(name).text, which lives until the end of the statement.
  */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -38,6 +39,7 @@ struct save {
     struct arena *arena;
     Onnx__GraphProto *pb;
     int opset;
+    size_t max_inline;
     bool *read;         /* values that a node or an output reads */
     struct names names; /* of values, to make up new ones */
     size_t n_nodes;     /* live ones */
@@ -419,9 +421,15 @@ static int
 open_new(const char *path, FILE **out, struct err *e)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    struct stat st;
 
     if (fd < 0)
         return err_errno(e, "%s", path);
+    /* What fails is removed: that must never be /dev/null. */
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return err_set(e, ERR_INVALID, "%s: not a regular file", path);
+    }
     *out = fdopen(fd, "w");
     if (*out == NULL) {
         close(fd);
@@ -511,7 +519,7 @@ location_for(struct save *s, const char *path)
     for (size_t i = 0; i < s->g->values.n; i++)
         if (is_written(s, i))
             bytes += const_bytes(&s->g->values.at[i]);
-    if (bytes <= MAX_INLINE)
+    if (bytes <= s->max_inline)
         return NULL;
     text = arena_new_in(s->arena, n, 1);
     snprintf(text, n, "%s.data", file);
@@ -553,9 +561,10 @@ save_model(struct save *s, const char *path, struct err *e)
 }
 
 int
-graph_save(const struct graph *g, const char *path, struct err *e)
+onnx_save(const struct graph *g, const char *path, size_t max_inline,
+          struct err *e)
 {
-    struct save s = {.g = g, .arena = arena_new()};
+    struct save s = {.g = g, .arena = arena_new(), .max_inline = max_inline};
     int rc;
 
     s.read = mem_new(g->values.n, sizeof *s.read);
@@ -564,4 +573,10 @@ graph_save(const struct graph *g, const char *path, struct err *e)
     mem_free(s.read);
     arena_free(&s.arena);
     return rc;
+}
+
+int
+graph_save(const struct graph *g, const char *path, struct err *e)
+{
+    return onnx_save(g, path, MAX_INLINE, e);
 }
