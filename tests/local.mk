@@ -5,6 +5,7 @@ if HAVE_CMOCKA
 unit_tests += tests/unit/test_data
 unit_tests += tests/unit/test_histogram
 unit_tests += tests/unit/test_history
+unit_tests += tests/unit/test_import
 unit_tests += tests/unit/test_model
 unit_tests += tests/unit/test_multipart
 unit_tests += tests/unit/test_judge
@@ -16,8 +17,10 @@ unit_tests += tests/unit/test_policy
 unit_tests += tests/unit/test_quant
 unit_tests += tests/unit/test_range
 unit_tests += tests/unit/test_route
+unit_tests += tests/unit/test_save
 unit_tests += tests/unit/test_shape
 unit_tests += tests/unit/test_sites
+unit_tests += tests/unit/test_upgrade
 unit_tests += tests/unit/test_weight
 endif
 include tests/op/local.mk
@@ -50,3 +53,12 @@ tests_unit_test_multipart_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_
 # The fast kernels against the plain ones.
 tests_op_test_dnn_float_SOURCES = tests/op/test_dnn_float.c tests/op/both.h
 tests_op_test_dnn_float_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_import_SOURCES = tests/unit/test_import.c tests/unit/onnx_make.h
+tests_unit_test_import_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
+	$(CMOCKA_LIBS) -lm
+tests_unit_test_save_SOURCES = tests/unit/test_save.c tests/unit/onnx_make.h
+tests_unit_test_save_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
+	$(CMOCKA_LIBS) -lm
+tests_unit_test_upgrade_SOURCES = tests/unit/test_upgrade.c tests/unit/onnx_make.h
+tests_unit_test_upgrade_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
+	$(CMOCKA_LIBS) -lm
