@@ -104,6 +104,7 @@ int cmd_print(struct json_t *j, int exit_code);
 
 /* The commands. */
 int cmd_bench(const struct cmd *c, int argc, char **argv);
+int cmd_check(const struct cmd *c, int argc, char **argv);
 int cmd_compare(const struct cmd *c, int argc, char **argv);
 int cmd_inspect(const struct cmd *c, int argc, char **argv);
 int cmd_quantize(const struct cmd *c, int argc, char **argv);

@@ -29,6 +29,7 @@ quantctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 quantctl_SOURCES = \
 	quant/cmd.c quant/cmd.h \
 	quant/cmd_bench.c \
+	quant/cmd_check.c \
 	quant/cmd_inspect.c \
 	quant/cmd_run.c \
 	quant/cmd_verify.c \

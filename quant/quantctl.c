@@ -14,6 +14,8 @@ static const struct cmd cmds[] = {
      "Runs a model once on .npy files", cmd_run},
     {"verify", "MODEL --test-data DIR",
      "Compares a model's answers with expected ones", cmd_verify},
+    {"check", "MODEL [--like MODEL] [--calibration X] [--validation Y]",
+     "Tells whether a model can be served", cmd_check},
     {"bench", "MODEL... [--batch N] [--threads N] [--seconds S]",
      "Times models, side by side when there are several", cmd_bench},
 };

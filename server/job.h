@@ -22,6 +22,7 @@
 #include "server/repo.h"
 
 struct jobs;
+struct traffic;
 
 enum { JOB_ID = 16 }; /* letters of an id */
 
@@ -31,45 +32,51 @@ struct job_options {
     double cpu_share;    /* of the usable cores, 0 to 1; at least one core */
     size_t memory_limit; /* bytes of address space a child may have; 0: any */
     double timeout_s;    /* of a child; 0: none */
-    const char *recipe;  /* defaults for requests that say nothing */
+    const char *recipe;  /* for requests that say nothing */
     double max_loss;
-    /* One for each job that ended: state "done", "failed" or "cancelled". */
-    void (*ended)(const char *state, double seconds, void *arg);
-    void *arg;
 };
 
-/* Reads the jobs kept on disk and starts the threads. */
+/* Reads the jobs kept on disk.  The strings of o are copied; the rest is lent
+ * until jobs_stop(). */
 int jobs_start(const struct job_options *o, struct repo *repo,
-               struct registry *reg, struct jobs **out, struct err *e);
+               struct registry *reg, struct traffic *traffic, struct jobs **out,
+               struct err *e);
 
-/* Kills the children, marks their jobs interrupted, joins the threads. */
+/* Other options, for jobs that start from now on.
+ * Fails: ERR_INVALID for an unknown recipe; then nothing changes. */
+int jobs_configure(struct jobs *j, const struct job_options *o, struct err *e);
+
+/* Ends the children, marks their jobs interrupted, waits for the threads. */
 void jobs_stop(struct jobs **j);
 
 /* --- asking for work --------------------------------------------------- */
 
+/* Of a job or of a staging folder: sorts by time. */
+void job_new_id(char id[JOB_ID + 1]);
+
 enum job_kind {
-    JOB_UPLOAD,  /* model.onnx in the stage: publish it, then make a variant */
+    JOB_UPLOAD,  /* base/model.onnx: publish it, then make a variant */
     JOB_VARIANT, /* make one more from the version's own file */
-    JOB_ADD,     /* model.onnx in the stage is a ready-made variant */
+    JOB_ADD,     /* variant/model.onnx is a ready-made variant */
 };
 
 struct job_request {
     enum job_kind kind;
+    const char *id; /* also of the staging folder, which the job removes */
+    const char *stage;
     const char *model;
-    long version; /* reserved in the repository; the job releases it (upload) */
-    const char *stage;       /* staging folder; the job removes it */
-    const char *stage_id;    /* its id: the job's, too */
-    const char *calibration; /* file name in the stage, or NULL */
-    const char *validation;  /* file name in the stage, or NULL */
-    const char *who;         /* name of the token, for the history */
-    struct recipe *recipe;   /* taken */
+    long version; /* for an upload reserved; the job releases it */
+    const char *calibration, *validation; /* names in the stage, or NULL */
+    const char *who;                      /* for the history */
+    struct recipe **recipe;               /* taken */
 };
 
 /*
  * Queues the job.  From success on the stage and the reservation are its own.
- * Fails: ERR_UNAVAILABLE (going down), ERR_IO, ERR_NO_SPACE.
+ * Fails: ERR_UNAVAILABLE (going down), ERR_IO, ERR_NO_SPACE, and ERR_INVALID
+ *        when the recipe wants what did not come.
  */
-int job_submit(struct jobs *j, struct job_request *rq, struct err *e);
+int job_submit(struct jobs *j, const struct job_request *rq, struct err *e);
 
 /* --- looking ----------------------------------------------------------- */
 
@@ -79,16 +86,24 @@ json_t *job_json(struct jobs *j, const char *id);
 /* Array of all, newest first. */
 json_t *jobs_json(struct jobs *j);
 
-/*
- * The HTTP status that answers a client who waited for the end: 200, 422 when
- * policy rejected, or what the error of a failed job asks for; 0 while it goes
- * on.  *body: the report (200, 422) or the error object; json_decref().
- */
-int job_outcome(struct jobs *j, const char *id, json_t **body);
+enum job_end {
+    JOB_GOES_ON,
+    JOB_OK,
+    JOB_REJECTED, /* by policy; the version is served all the same */
+    JOB_FAILED,   /* or cancelled */
+};
 
 /*
- * Calls done(arg) once, from another thread or at once, when the job has ended,
- * is unknown, or wait_s are over.
+ * How the job ended.
+ * e:     why it failed; "rejected: ..." for JOB_REJECTED.
+ * Fails: ERR_NOT_FOUND.
+ */
+int job_outcome(struct jobs *j, const char *id, enum job_end *end,
+                struct err *e);
+
+/*
+ * Calls done(arg) once, from another thread or at once, when the job has
+ * ended, is unknown, or wait_s are over.
  */
 void job_wait(struct jobs *j, const char *id, double wait_s,
               void (*done)(void *arg), void *arg);
@@ -96,7 +111,12 @@ void job_wait(struct jobs *j, const char *id, double wait_s,
 /* Fails: ERR_NOT_FOUND, ERR_CONFLICT when it has ended. */
 int job_cancel(struct jobs *j, const char *id, struct err *e);
 
-/* How many are waiting and running now. */
-void jobs_count(struct jobs *j, int *waiting, int *running);
+/* For the metrics; ended ones since the start. */
+struct jobs_stats {
+    int waiting, running;
+    unsigned long done, rejected, failed, cancelled;
+    double seconds; /* all ended ones together */
+};
+void jobs_stats(struct jobs *j, struct jobs_stats *out);
 
 #endif
