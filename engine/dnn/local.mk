@@ -16,4 +16,5 @@ libdnn_a_SOURCES = \
 	engine/dnn/quantize.c \
 	engine/dnn/resize.c \
 	engine/dnn/row.c engine/dnn/row.h \
-	engine/dnn/softmax.c
+	engine/dnn/softmax.c \
+	engine/dnn/space.c

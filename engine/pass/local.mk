@@ -3,6 +3,7 @@ libpass_a_SOURCES = \
 	engine/pass/pass.h \
 	engine/pass/affine.c \
 	engine/pass/constants.c \
+	engine/pass/deconv.c \
 	engine/pass/fuse.c \
 	engine/pass/hardswish.c \
 	engine/pass/identity.c \

@@ -22,6 +22,10 @@ int pass_identity(struct graph *g, struct err *e);
  * channels of a Conv or ConvTranspose go into its weights and bias. */
 int pass_affine(struct graph *g, struct err *e);
 
+/* ConvTranspose with a kernel as large as its stride becomes Conv and
+ * DepthToSpace. */
+int pass_deconv(struct graph *g, struct err *e);
+
 /* x * clip(x + 3, 0, 6) / 6 and x * hardsigmoid(x) become HardSwish. */
 int pass_hardswish(struct graph *g, struct err *e);
 

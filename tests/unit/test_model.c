@@ -222,6 +222,58 @@ outputs_need_no_node_of_their_own(void **state)
     model_unref(&m);
 }
 
+/* y[o, 2h+i, 2w+j] = relu(b[o] + sum over c of x[c,h,w] W[c,o,i,j]) */
+static float
+deconv_at(const float *x, const float *w, const float *b, int o, int r, int q)
+{
+    float y = b[o];
+
+    for (int c = 0; c < 2; c++)
+        y += x[(c * 4 + r / 2) * 5 + q / 2] *
+             w[((c * 3 + o) * 2 + r % 2) * 2 + q % 2];
+    return y > 0 ? y : 0;
+}
+
+static void
+a_deconv_by_blocks_is_what_it_was(void **state)
+{
+    static const int64_t two[2] = {2, 2};
+    struct graph *g = graph_new();
+    float w[2 * 3 * 4], b[3] = {0.5f, -1, 2};
+    int x = input(g, "x", SHAPE(1, 2, 4, 5)), in[3], out;
+    struct session *s;
+    struct model *m;
+    struct err e;
+    float *data;
+
+    (void)state;
+    for (int i = 0; i < 24; i++)
+        w[i] = (float)(i * 7 % 11 - 5);
+    in[0] = x;
+    in[1] = graph_add_const(g, NULL, DTYPE_FLOAT, &SHAPE(2, 3, 2, 2), w);
+    in[2] = graph_add_const(g, NULL, DTYPE_FLOAT, &SHAPE(3), b);
+    out = graph_add_value(g, "d", DTYPE_FLOAT,
+                          &(struct shape){.rank = SHAPE_UNKNOWN});
+    attr_set_ints(g, graph_add_node(g, OP_CONV_TRANSPOSE, "d", in, 3, &out, 1),
+                  "strides", two, 2);
+    m = build(g, node(g, OP_RELU, "y", out, -1));
+    assert_int_equal(session_new(m, &s, &e), 0);
+    assert_int_equal(session_shape(s, &SHAPE(1, 2, 4, 5), &e), 0);
+    data = session_input(s, 0);
+    for (int i = 0; i < 40; i++)
+        data[i] = (float)(i * 5 % 13 - 6);
+    assert_int_equal(session_run(s, &e), 0);
+    assert_true(shape_equal(&session_output(s, 0)->shape, &SHAPE(1, 3, 8, 10)));
+    for (int o = 0; o < 3; o++)
+        for (int r = 0; r < 8; r++)
+            for (int q = 0; q < 10; q++)
+                assert_true(((float *)session_output(s, 0)
+                                 ->data)[(o * 8 + r) * 10 + q] ==
+                            deconv_at(data, w, b, o, r, q));
+    session_free(&s);
+    model_unref(&m);
+}
+
 int
 main(void)
 {
@@ -232,6 +284,7 @@ main(void)
         cmocka_unit_test(a_one_that_is_no_batch_stays),
         cmocka_unit_test(sessions_follow_the_shape),
         cmocka_unit_test(wrong_shapes_are_named),
+        cmocka_unit_test(a_deconv_by_blocks_is_what_it_was),
         cmocka_unit_test(outputs_need_no_node_of_their_own),
     };
 

@@ -225,6 +225,44 @@ transposed_channels_are_columns_of_their_group(void **state)
     assert_true(w[0] == 2 && w[1] == 2 && w[2] == 3 && w[3] == 3);
 }
 
+static int
+deconv(const char *out, int64_t stride)
+{
+    static const float w[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    int x = input("x", SHAPE(1, 1, 4, 4));
+    struct node *n =
+        node(OP_CONV_TRANSPOSE, out, 2, x, floats(SHAPE(1, 2, 2, 2), w));
+
+    attr_set_ints(g, n, "strides", (int64_t[]){stride, stride}, 2);
+    return id_of(out);
+}
+
+static void
+deconv_by_blocks_becomes_conv(void **state)
+{
+    const float *w;
+
+    (void)state;
+    node(OP_RELU, "y", 1, deconv("d", 2));
+    output("y");
+    run(pass_deconv);
+    assert_int_equal(alive(OP_CONV_TRANSPOSE), 0);
+    assert_int_equal(graph_producer(g, id_of("y"))->op, OP_DEPTH_TO_SPACE);
+    assert_int_equal(g->nodes.at[1].op, OP_RELU); /* in front of it */
+    w = graph_value(g, g->nodes.at[0].in[1])->data;
+    assert_true(w[0] == 1 && w[1] == 5 && w[2] == 2 && w[7] == 8);
+}
+
+static void
+overlapping_deconv_stays(void **state)
+{
+    (void)state;
+    deconv("y", 1);
+    output("y");
+    run(pass_deconv);
+    assert_int_equal(alive(OP_CONV_TRANSPOSE), 1);
+}
+
 static void
 constant_over_space_is_no_bias(void **state)
 {
@@ -397,6 +435,8 @@ main(void)
         T(factors_and_shifts_fold_one_after_another),
         T(a_constant_on_the_left_stays),
         T(transposed_channels_are_columns_of_their_group),
+        T(deconv_by_blocks_becomes_conv),
+        T(overlapping_deconv_stays),
         T(constant_over_space_is_no_bias),
         T(hardswish_is_found_in_all_its_forms),
         T(identities_go_and_outputs_keep_their_names),
