@@ -15,8 +15,8 @@ op_tests += tests/unit/test_shape_ops
 op_tests += tests/unit/test_softmax
 op_tests += tests/unit/test_unary
 endif
-check_PROGRAMS += $(op_tests)
-TESTS += $(op_tests)
+check_PROGRAMS += $(op_tests) tests/op/vectors
+TESTS += $(op_tests) tests/op/vectors
 
 op_test_sources = tests/op/one_node.h tests/op/compare.c tests/op/compare.h
 op_test_libs = libops.a libir.a libbase.a $(CMOCKA_LIBS) -lm -lpthread
@@ -48,3 +48,5 @@ tests_unit_test_softmax_LDADD = $(op_test_libs)
 tests_unit_test_unary_SOURCES = tests/unit/test_unary.c $(op_test_sources)
 tests_unit_test_unary_LDADD = $(op_test_libs)
 
+tests_op_vectors_SOURCES = tests/op/vectors.c tests/op/compare.c tests/op/compare.h
+tests_op_vectors_LDADD = $(ENGINE_A) $(ENGINE_LIBS)

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ONNX project's own test vectors (Debian: libonnx-testdata), each loaded
+ * and run as a client would, first by the plain kernels alone, then by all.
+ * Passed, refused as unsupported, or failed: nothing may fail, and what has
+ * passed once must not be refused.
+ *
+ *     vectors [-v] [part of a folder's name]
+ *
+ * Many vectors give a shape (or axes, or a scale) as a graph input, where
+ * real models have a constant; such a vector is tried again with its inputs
+ * made constants, which tests the same rule and kernel.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "engine/ir/graph.h"
+#include "tests/op/compare.h"
+
+enum { MAX_IO = 16, SKIPPED = 77 };
+
+/* As of onnx 1.12: a number that only grows. */
+enum { MIN_PASSED = 509 };
+
+enum outcome { PASSED, REFUSED, FLAWED, FAILED, OUTCOMES };
+
+/* Vectors that are wrong themselves; they are run, the answer isn't held. */
+static const struct {
+    const char *name, *why;
+} flawed[] = {
+    {"test_cast_FLOAT_to_BFLOAT16", "its bfloat16 output is stored as uint16"},
+    {"test_castlike_BFLOAT16_to_FLOAT", "its data contradict its shapes"},
+    {"test_castlike_BFLOAT16_to_FLOAT_expanded",
+     "its data contradict its shapes"},
+    {"test_castlike_FLOAT_to_BFLOAT16", "its data contradict its shapes"},
+    {"test_castlike_FLOAT_to_BFLOAT16_expanded",
+     "its data contradict its shapes"},
+    /* Corners are aligned to in * scale before it is cut to whole places;
+     * ONNX's text, ONNX Runtime and PyTorch take the output's length. */
+    {"test_resize_downsample_scales_cubic_align_corners",
+     "its corners are not aligned"},
+    {"test_resize_downsample_scales_linear_align_corners",
+     "its corners are not aligned"},
+};
+
+static const char *
+flaw_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof flawed / sizeof flawed[0]; i++)
+        if (strcmp(flawed[i].name, name) == 0)
+            return flawed[i].why;
+    return NULL;
+}
+
+struct vector {
+    struct tensor in[MAX_IO], want[MAX_IO];
+    int n_in, n_want;
+};
+
+static bool
+exists(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0;
+}
+
+/* dir/test_data_set_0/KIND_i.pb for i = 0, 1, ... */
+static int
+load_tensors(const char *dir, const char *kind, struct tensor *out, int *n,
+             struct err *e)
+{
+    char *path;
+    int rc = 0;
+
+    for (*n = 0; *n < MAX_IO && rc == 0; *n += rc == 0) {
+        path = mem_printf("%s/test_data_set_0/%s_%d.pb", dir, kind, *n);
+        if (!exists(path)) {
+            mem_free(path);
+            break;
+        }
+        rc = tensor_load(path, &out[*n], e);
+        mem_free(path);
+    }
+    return rc;
+}
+
+static void
+vector_free(struct vector *v)
+{
+    for (int i = 0; i < v->n_in; i++)
+        mem_free(v->in[i].data);
+    for (int i = 0; i < v->n_want; i++)
+        mem_free(v->want[i].data);
+}
+
+/*
+ * Makes graph inputs from `first` on constants; in[] keeps the others.
+ * Sparse names ("optional inputs") shift nothing: vectors number the inputs
+ * in the order of the graph.
+ */
+static void
+bake_inputs(struct graph *g, const struct vector *v, int first)
+{
+    for (size_t i = (size_t)first; i < g->inputs.n && i < (size_t)v->n_in;
+         i++) {
+        struct value *x = graph_value(g, g->inputs.at[i]);
+
+        x->data = v->in[i].data;
+        x->shape = v->in[i].shape;
+        x->dtype = v->in[i].dtype;
+    }
+    if (g->inputs.n > (size_t)first)
+        g->inputs.n = (size_t)first;
+}
+
+static int
+run_session(struct session *s, const struct vector *v, int n_in, struct err *e)
+{
+    struct shape shapes[MAX_IO];
+
+    for (int i = 0; i < n_in; i++)
+        shapes[i] = v->in[i].shape;
+    if (session_shape(s, shapes, e) != 0)
+        return e->code;
+    for (int i = 0; i < n_in; i++)
+        if (shape_n(&v->in[i].shape) > 0)
+            memcpy(session_input(s, i), v->in[i].data,
+                   shape_n(&v->in[i].shape) * dtype_size(v->in[i].dtype));
+    return session_run(s, e);
+}
+
+static int
+check_outputs(const struct session *s, const struct model *m,
+              const struct vector *v, struct err *e)
+{
+    char text[300];
+
+    if (model_n_outputs(m) != v->n_want)
+        return err_set(e, ERR_INTERNAL, "%d outputs, want %d",
+                       model_n_outputs(m), v->n_want);
+    for (int i = 0; i < v->n_want; i++)
+        if (!tensor_close(session_output(s, i), &v->want[i],
+                          tolerance_of(v->want[i].dtype), text, sizeof text))
+            return err_set(e, ERR_INTERNAL, "output %d %s", i, text);
+    return 0;
+}
+
+/* Builds, runs and compares, inputs from `first` on as constants. */
+static int
+attempt(struct graph **g, const struct vector *v, int first, struct err *e)
+{
+    struct model *m = NULL;
+    struct session *s = NULL;
+    int rc, n_in;
+
+    bake_inputs(*g, v, first);
+    rc = model_build(g, NULL, &m, e);
+    if (rc != 0)
+        return rc;
+    n_in = model_n_inputs(m);
+    if (n_in > v->n_in)
+        rc = err_set(e, ERR_INTERNAL, "%d inputs, %d given", n_in, v->n_in);
+    if (rc == 0)
+        rc = session_new(m, &s, e);
+    if (rc == 0)
+        rc = run_session(s, v, n_in, e);
+    if (rc == 0)
+        rc = check_outputs(s, m, v, e);
+    session_free(&s);
+    model_unref(&m);
+    return rc;
+}
+
+/* Its tensors are looked at only when its graph can be read: they may be of
+ * kinds that have no tensor. */
+static int
+load_and_attempt(const char *dir, int first, struct err *e)
+{
+    char *path = mem_printf("%s/model.onnx", dir);
+    struct vector v = {.n_in = 0};
+    struct graph *g = NULL;
+    int rc = graph_load(path, &g, e);
+
+    if (rc == 0)
+        rc = load_tensors(dir, "input", v.in, &v.n_in, e);
+    if (rc == 0)
+        rc = load_tensors(dir, "output", v.want, &v.n_want, e);
+    if (rc == 0)
+        rc = attempt(&g, &v, first, e);
+    graph_free(&g);
+    vector_free(&v);
+    mem_free(path);
+    return rc;
+}
+
+static enum outcome
+run_vector(const char *dir, const char *name, struct err *e)
+{
+    static const int firsts[] = {MAX_IO, 1, 0};
+    int rc = 0;
+
+    for (int i = 0; i < 3; i++) {
+        rc = load_and_attempt(dir, firsts[i], e);
+        if (rc != ERR_UNSUPPORTED || strstr(e->msg, "depends on data") == NULL)
+            break;
+    }
+    if (rc == 0)
+        return PASSED;
+    if (rc == ERR_UNSUPPORTED)
+        return REFUSED;
+    return flaw_of(name) != NULL ? FLAWED : FAILED;
+}
+
+static int
+is_test(const struct dirent *d)
+{
+    return strncmp(d->d_name, "test_", 5) == 0;
+}
+
+struct options {
+    bool verbose;
+    const char *part;
+};
+
+static void
+run_suite(const char *root, const char *suite, const struct options *o,
+          int count[OUTCOMES])
+{
+    static const char *const word[] = {"passed", "refused", "flawed", "FAILED"};
+    char *path = mem_printf("%s/%s", root, suite);
+    struct dirent **list = NULL;
+    int n = scandir(path, &list, is_test, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        char *dir = mem_printf("%s/%s", path, list[i]->d_name);
+        struct err e = {0};
+
+        if (o->part == NULL || strstr(list[i]->d_name, o->part) != NULL) {
+            enum outcome r = run_vector(dir, list[i]->d_name, &e);
+
+            count[r]++;
+            if (r == FAILED || o->verbose)
+                printf("%s %s/%s%s%s\n", word[r], suite, list[i]->d_name,
+                       r == PASSED ? "" : ": ", r == PASSED ? "" : e.msg);
+        }
+        mem_free(dir);
+        free(list[i]);
+    }
+    free(list);
+    mem_free(path);
+}
+
+/* All suites; true when nothing failed and enough passed. */
+static bool
+run_all(const char *root, const struct options *o, const char *kernels)
+{
+    static const char *const suites[] = {"node", "pytorch-operator",
+                                         "pytorch-converted", "simple"};
+    int count[OUTCOMES] = {0};
+
+    setenv("QUANTD_KERNELS", kernels, 1);
+    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
+        run_suite(root, suites[i], o, count);
+    printf("%s kernels: %d passed, %d refused, %d flawed, %d failed\n", kernels,
+           count[PASSED], count[REFUSED], count[FLAWED], count[FAILED]);
+    if (o->part == NULL && count[PASSED] < MIN_PASSED)
+        printf("at least %d passed before\n", MIN_PASSED);
+    return count[FAILED] == 0 &&
+           (o->part != NULL || count[PASSED] >= MIN_PASSED);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *root = getenv("ONNX_TESTDATA");
+    struct options o = {0};
+    bool plain, all;
+
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "-v") == 0)
+            o.verbose = true;
+        else
+            o.part = argv[i];
+    if (root == NULL)
+        root = "/usr/share/libonnx-testdata/data";
+    if (!exists(root)) {
+        printf("no test vectors at %s (Debian: libonnx-testdata)\n", root);
+        return SKIPPED;
+    }
+    plain = run_all(root, &o, "plain");
+    all = run_all(root, &o, "all");
+    return plain && all ? 0 : 1;
+}
