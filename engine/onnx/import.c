@@ -282,18 +282,13 @@ read_type(struct import *im, const Onnx__ValueInfoProto *p, struct value *v,
 static int
 declare_inputs(struct import *im, struct err *e)
 {
-    /* Only the constants are sorted: what is declared here comes behind. */
-    const size_t n_constants = im->values.all.n;
-
     for (size_t i = 0; i < im->pb->n_input; i++) {
         const Onnx__ValueInfoProto *p = im->pb->input[i];
         const char *name = text(p->name);
-        struct names constants = im->values;
         struct value v = {0};
         int id;
 
-        constants.all.n = n_constants;
-        if (names_find(&constants, name) >= 0)
+        if (names_find(&im->values, name) >= 0) /* only constants so far */
             continue;
         if (read_type(im, p, &v, e) != 0 ||
             declare(im, name, v.dtype, &v.shape, &id, e) != 0)

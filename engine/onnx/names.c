@@ -28,12 +28,13 @@ names_sort(struct names *n)
 {
     if (n->all.n > 0)
         qsort(n->all.at, n->all.n, sizeof *n->all.at, compare);
+    n->n_sorted = n->all.n;
 }
 
 int
 names_find(const struct names *n, const char *text)
 {
-    size_t low = 0, high = n->all.n;
+    size_t low = 0, high = n->n_sorted;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
@@ -43,7 +44,7 @@ names_find(const struct names *n, const char *text)
         else
             high = mid;
     }
-    return low < n->all.n && strcmp(n->all.at[low].text, text) == 0
+    return low < n->n_sorted && strcmp(n->all.at[low].text, text) == 0
                ? n->all.at[low].id
                : -1;
 }
@@ -51,7 +52,7 @@ names_find(const struct names *n, const char *text)
 const char *
 names_twice(const struct names *n)
 {
-    for (size_t i = 1; i < n->all.n; i++)
+    for (size_t i = 1; i < n->n_sorted; i++)
         if (strcmp(n->all.at[i - 1].text, n->all.at[i].text) == 0)
             return n->all.at[i].text;
     return NULL;

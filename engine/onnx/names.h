@@ -16,12 +16,13 @@ struct name {
 
 struct names {
     VEC(struct name) all;
-    unsigned fresh; /* names made up so far */
+    size_t n_sorted; /* the first ones, which names_find() looks at */
+    unsigned fresh;  /* names made up so far */
 };
 
 void names_add(struct names *n, const char *text, int id);
 
-/* To be called after additions and before look-ups. */
+/* What was added since the last time is not found before. */
 void names_sort(struct names *n);
 
 /* The smallest id of that name, or -1. */
