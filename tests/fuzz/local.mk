@@ -1,0 +1,25 @@
+# One target a parser.  `make fuzz CC=clang` builds them with libFuzzer as
+# fuzz_NAME; `make check` replays the corpus of each with replay_NAME.
+EXTRA_DIST += tests/fuzz/corpus
+replay_programs = tests/fuzz/replay_onnx
+fuzz_programs = tests/fuzz/fuzz_onnx
+check_PROGRAMS += $(replay_programs)
+TESTS += $(replay_programs)
+EXTRA_PROGRAMS = $(fuzz_programs)
+CLEANFILES += $(fuzz_programs)
+
+FUZZ_CFLAGS = $(AM_CFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=undefined
+.PHONY: fuzz
+fuzz: $(BUILT_SOURCES)
+	$(MAKE) $(AM_MAKEFLAGS) $(fuzz_programs)
+
+tests_fuzz_replay_onnx_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_onnx.c tests/fuzz/replay.c
+tests_fuzz_replay_onnx_LDADD = libonnx.a libir.a libbase.a \
+	$(PROTOBUF_C_LIBS) -lm
+tests_fuzz_fuzz_onnx_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_onnx.c \
+	$(libonnx_a_SOURCES) $(libir_a_SOURCES) $(libbase_a_SOURCES)
+nodist_tests_fuzz_fuzz_onnx_SOURCES = $(nodist_libonnx_a_SOURCES)
+tests_fuzz_fuzz_onnx_CFLAGS = $(FUZZ_CFLAGS)
+tests_fuzz_fuzz_onnx_LDADD = $(PROTOBUF_C_LIBS) $(NETTLE_LIBS) -lm
