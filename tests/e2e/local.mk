@@ -5,4 +5,5 @@ EXTRA_DIST += \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
 	tests/e2e/programs.py \
+	tests/e2e/test_100_digits.py \
 	tests/e2e/test_101_ppocr.py
