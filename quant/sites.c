@@ -11,10 +11,10 @@
 enum role {
     ROLE_FLOAT,      /* nothing */
     ROLE_LAYER,      /* weights times activations */
-    ROLE_ADD,        /* of two activations, each with its own scale */
+    ROLE_BINARY,     /* of two activations, each with its own scale */
     ROLE_POOL,       /* an average: its result has a scale of its own */
     ROLE_MOVE,       /* picks or moves: what goes in comes out */
-    ROLE_ACTIVATION, /* elementwise, joined to what makes its input */
+    ROLE_ACTIVATION, /* elementwise; joined to what makes its input or not */
 };
 
 static enum role
@@ -27,7 +27,8 @@ role_of(const struct node *n)
     case OP_MATMUL:
         return ROLE_LAYER;
     case OP_ADD:
-        return ROLE_ADD;
+    case OP_MUL:
+        return ROLE_BINARY;
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL:
         return ROLE_POOL;
@@ -35,12 +36,16 @@ role_of(const struct node *n)
     case OP_GLOBAL_MAX_POOL:
     case OP_CONCAT:
     case OP_DEPTH_TO_SPACE:
+    case OP_EXPAND:
     case OP_FLATTEN:
+    case OP_GATHER:
+    case OP_PAD:
     case OP_RESHAPE:
     case OP_SLICE:
     case OP_SPACE_TO_DEPTH:
     case OP_SPLIT:
     case OP_SQUEEZE:
+    case OP_TILE:
     case OP_TRANSPOSE:
     case OP_UNSQUEEZE:
         return ROLE_MOVE;
@@ -69,7 +74,7 @@ static int
 n_activations(const struct node *n)
 {
     switch (role_of(n)) {
-    case ROLE_ADD:
+    case ROLE_BINARY:
         return 2;
     case ROLE_MOVE:
         return n->op == OP_CONCAT ? n->n_in : 1;
@@ -148,7 +153,8 @@ reader(const struct sites *p, int v, int i)
 static const struct node *
 swish_behind(const struct sites *p, int v)
 {
-    const struct node *a = reader(p, v, 0), *b = reader(p, v, 1);
+    const struct node *a = v < 0 ? NULL : reader(p, v, 0);
+    const struct node *b = v < 0 ? NULL : reader(p, v, 1);
     const struct node *mul, *sigmoid;
 
     if (a == NULL || b == NULL)
@@ -205,18 +211,57 @@ maker(const struct sites *p, int v)
     return NULL;
 }
 
+/* Is an activation right behind n joined to it? */
+static bool
+takes_activation(const struct node *n)
+{
+    return role_of(n) == ROLE_LAYER || role_of(n) == ROLE_BINARY;
+}
+
+/*
+ * May n, an activation, work on integers by itself?  Those that keep what they
+ * don't clip, where they are not joined; others squeeze part of the range that
+ * they read into a few codes, and read floats.
+ */
+static bool
+stands_alone(const struct sites *p, const struct node *n)
+{
+    const struct node *before = graph_producer(p->g, n->in[0]);
+
+    if (n->op != OP_RELU && n->op != OP_CLIP && n->op != OP_LEAKY_RELU)
+        return false;
+    return before == NULL || !takes_activation(before) ||
+           activation_behind(p, n->in[0]) != n;
+}
+
+/* Could n work on integers, as far as n itself can tell? */
+static bool
+candidate(const struct sites *p, const struct node *n)
+{
+    switch (n->dead ? ROLE_FLOAT : role_of(n)) {
+    case ROLE_FLOAT:
+        return false;
+    case ROLE_ACTIVATION:
+        return stands_alone(p, n);
+    case ROLE_BINARY: /* the Mul of a swish is an activation */
+        return swish_behind(p, n->in[0]) != n && swish_behind(p, n->in[1]) != n;
+    default:
+        return true;
+    }
+}
+
 /* Can what makes v write integers, its neighbours being as they are? */
 static bool
 writes_int8(const struct sites *p, int v)
 {
-    const struct node *direct = graph_producer(p->g, v), *n = maker(p, v);
+    const struct node *direct = graph_producer(p->g, v), *n;
 
     if (direct == NULL)
         return true; /* an input of the model: quantized where it comes in */
-    if (n == NULL || !p->int8[n - p->g->nodes.at])
-        return false;
-    /* Pools and moves have no activation joined to them. */
-    return n == direct || role_of(n) == ROLE_LAYER || role_of(n) == ROLE_ADD;
+    if (p->int8[direct - p->g->nodes.at])
+        return true;
+    n = maker(p, v); /* with activations joined to it */
+    return n != NULL && p->int8[n - p->g->nodes.at] && takes_activation(n);
 }
 
 /*
@@ -229,7 +274,7 @@ joined_operand(const struct sites *p, const struct node *n)
     int best = -1;
     long last = -1;
 
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; n->op == OP_ADD && k < 2; k++) {
         const struct node *m = maker(p, n->in[k]);
         long at = m == NULL ? -1 : m - p->g->nodes.at;
 
@@ -246,14 +291,14 @@ joined_operand(const struct sites *p, const struct node *n)
 static bool
 can_stay(const struct sites *p, const struct node *n)
 {
-    int joined = role_of(n) == ROLE_ADD ? joined_operand(p, n) : -1;
+    int joined = joined_operand(p, n);
 
     if (role_of(n) == ROLE_LAYER)
         return true;
     for (int k = 0; k < n_activations(n); k++)
         if (k != joined && (n->in[k] < 0 || !p->quantized[n->in[k]]))
             return false;
-    if (role_of(n) == ROLE_ADD)
+    if (role_of(n) == ROLE_BINARY)
         return p->quantized[sites_result(p, n)];
     for (int k = 0; k < n->n_out; k++)
         if (n->out[k] >= 0 && p->n_uses[n->out[k]] > 0 &&
@@ -272,8 +317,7 @@ wants(const struct sites *p, const struct node *n, int k)
         return WANT_FLOAT;
     if (role_of(n) == ROLE_LAYER)
         return k == 0 ? WANT_INT8 : WANT_FLOAT;
-    if (k >= n_activations(n) ||
-        (role_of(n) == ROLE_ADD && joined_operand(p, n) == k))
+    if (k >= n_activations(n) || joined_operand(p, n) == k)
         return WANT_FLOAT;
     return WANT_PASS;
 }
@@ -402,14 +446,12 @@ sites_init(struct sites *p, const struct graph *g,
     count_uses(p);
     for (size_t i = 0; i < g->nodes.n; i++) {
         const struct node *n = &g->nodes.at[i];
-        enum role role = n->dead ? ROLE_FLOAT : role_of(n);
 
-        if (role == ROLE_LAYER)
+        if (sites_is_layer(n))
             p->reason[i] = unfit(g, n);
-        if (role != ROLE_FLOAT && sites_excluded(o, n->name))
+        if (sites_excluded(o, n->name))
             p->reason[i] = "excluded";
-        p->int8[i] = role != ROLE_FLOAT && role != ROLE_ACTIVATION &&
-                     p->reason[i] == NULL;
+        p->int8[i] = p->reason[i] == NULL && candidate(p, n);
     }
     sites_solve(p);
 }

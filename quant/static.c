@@ -192,14 +192,23 @@ add_pairs(struct recipe *s, struct err *e)
     return 0;
 }
 
-/* Does a layer read the model input as it comes? */
-static bool
-feeds_layer(const struct graph *g, int id)
+/* The largest magnitude that a layer reading value id directly writes. */
+static float
+largest_behind(const struct recipe *s, int id)
 {
-    for (size_t i = 0; i < g->nodes.n; i++)
-        if (sites_is_layer(&g->nodes.at[i]) && g->nodes.at[i].in[0] == id)
-            return true;
-    return false;
+    float largest = 0;
+
+    for (size_t i = 0; i < s->g->nodes.n; i++) {
+        const struct node *n = &s->g->nodes.at[i];
+        const struct histogram *h;
+
+        if (!sites_is_layer(n) || n->in[0] != id)
+            continue;
+        h = observation_of(s->ob, sites_result(&s->sites, n));
+        if (h != NULL)
+            largest = fmaxf(largest, fmaxf(-h->min, h->max));
+    }
+    return largest;
 }
 
 static void
@@ -208,6 +217,9 @@ warn_of_input(struct recipe *s, const struct watched *w)
     const char *name = s->g->values.at[w->value].name;
     const struct histogram *h = w->histogram;
     double std = histogram_std(h), mean = histogram_mean(h);
+    /* Networks keep their activations near 1; those of models that want raw
+     * pixels divide by 255 in their first layer. */
+    float behind = largest_behind(s, w->value);
 
     if (h->n == 0)
         return;
@@ -221,13 +233,12 @@ warn_of_input(struct recipe *s, const struct watched *w)
                     "input %s hardly varies: mean %.4g, standard deviation "
                     "%.4g",
                     name, mean, std);
-    else if (h->min >= 0 && h->max > 64 && h->max <= 255 &&
-             feeds_layer(s->g, w->value))
+    else if (h->min >= 0 && h->max > 64 && h->max <= 255 && behind > 100)
         result_warn(s->result,
-                    "input %s runs from %g to %g, as raw pixels do: if the "
-                    "model wants them scaled or normalized, the ranges found "
-                    "are wrong",
-                    name, (double)h->min, (double)h->max);
+                    "input %s runs from %g to %g, as raw pixels do, and the "
+                    "first layer makes numbers up to %.3g of it: does the "
+                    "model want its input scaled or normalized?",
+                    name, (double)h->min, (double)h->max, (double)behind);
 }
 
 static void

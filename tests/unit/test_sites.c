@@ -148,20 +148,58 @@ arms_of_a_concat_share_parameters(void **state)
     graph_free(&g);
 }
 
-/* Squeeze and excite: the gate is computed in float, so is what it scales. */
-static void
-a_float_reader_keeps_a_tensor_float(void **state)
+/* Squeeze and excite. */
+static struct graph *
+gated(enum op gate)
 {
     struct graph *g = graph_new();
     int x = net_input(g, "x", SHAPE(1, 3, 8, 8));
     int a = net_unary(g, OP_RELU, "ar", net_conv(g, "a", x, 3, 8, 3, 1));
     int p = net_unary(g, OP_GLOBAL_AVERAGE_POOL, "p", a);
-    int s = net_unary(g, OP_SIGMOID, "sg", net_conv(g, "s", p, 8, 8, 1, 1));
+    int s = net_unary(g, gate, "sg", net_conv(g, "s", p, 8, 8, 1, 1));
     int m = net_binary(g, OP_MUL, "m", a, s);
 
-    (void)state;
     net_output(g, net_conv(g, "d", m, 8, 8, 1, 1));
+    return g;
+}
+
+static void
+gates_multiply_integers(void **state)
+{
+    struct graph *g = gated(OP_SIGMOID);
+
+    (void)state;
+    expect(g, &plain, "x ar p sg m");
+    graph_free(&g);
+}
+
+/* Softmax computes in float, so does the Mul, so what that reads is float. */
+static void
+a_float_reader_keeps_a_tensor_float(void **state)
+{
+    struct graph *g = gated(OP_SOFTMAX);
+
+    (void)state;
     expect(g, &plain, "x p m");
+    graph_free(&g);
+}
+
+static void
+relu_stands_alone_where_nothing_takes_it(void **state)
+{
+    struct graph *g = graph_new();
+    int x = net_input(g, "x", SHAPE(1, 3, 8, 8));
+    int a = net_conv(g, "a", x, 3, 8, 3, 1);
+    int b = net_conv(g, "b", x, 3, 8, 1, 1);
+    int r = net_unary(g, OP_RELU, "r", net_concat(g, "c", a, b));
+    struct sites p;
+
+    (void)state;
+    net_output(g, net_conv(g, "d", r, 16, 8, 1, 1));
+    expect(g, &plain, "x a b c r");
+    sites_init(&p, g, &plain);
+    assert_int_not_equal(sites_group(&p, r), sites_group(&p, a));
+    sites_free(&p);
     graph_free(&g);
 }
 
@@ -290,7 +328,9 @@ main(void)
         cmocka_unit_test(one_of_two_convs_is_joined),
         cmocka_unit_test(pools_and_moves_pass_integers_on),
         cmocka_unit_test(arms_of_a_concat_share_parameters),
+        cmocka_unit_test(gates_multiply_integers),
         cmocka_unit_test(a_float_reader_keeps_a_tensor_float),
+        cmocka_unit_test(relu_stands_alone_where_nothing_takes_it),
         cmocka_unit_test(swish_written_out_is_one_activation),
         cmocka_unit_test(exact_values_stay_where_the_maker_is_float),
         cmocka_unit_test(excluded_layers_stay_float),
