@@ -65,7 +65,3 @@ tests_unit_test_save_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 tests_unit_test_upgrade_SOURCES = tests/unit/test_upgrade.c tests/unit/onnx_make.h
 tests_unit_test_upgrade_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 	$(CMOCKA_LIBS) -lm
-
-# Copies ONNX files for tests/e2e/test_110_onnx_files.py.
-check_PROGRAMS += tests/e2e/onnx_copy
-tests_e2e_onnx_copy_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) -lm

@@ -19,6 +19,7 @@ engine/onnx/onnx.pb-c.c: engine/onnx/onnx.proto
 engine/onnx/onnx.pb-c.h: engine/onnx/onnx.pb-c.c
 	@test -f $@ || { rm -f $<; $(MAKE) $(AM_MAKEFLAGS) $<; }
 $(libonnx_a_OBJECTS): engine/onnx/onnx.pb-c.h
+engine/onnx/onnx.pb-c.$(OBJEXT): WERROR =
 
 EXTRA_DIST += engine/onnx/onnx.proto
 BUILT_SOURCES += engine/onnx/onnx.pb-c.h

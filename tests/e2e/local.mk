@@ -6,4 +6,9 @@ EXTRA_DIST += \
 	tests/e2e/ort_run.js \
 	tests/e2e/programs.py \
 	tests/e2e/test_100_digits.py \
-	tests/e2e/test_101_ppocr.py
+	tests/e2e/test_101_ppocr.py \
+	tests/e2e/test_110_onnx_files.py
+
+# Copies ONNX files for tests/e2e/test_110_onnx_files.py.
+check_PROGRAMS += tests/e2e/onnx_copy
+tests_e2e_onnx_copy_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) -lm
