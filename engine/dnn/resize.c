@@ -66,21 +66,24 @@ fits(const struct graph *g, const struct node *n)
                coordinates);
 }
 
-/* Where output place i lies among the input's. */
-static double
-coordinate(const char *how, double scale, int64_t in, int64_t out, int64_t i)
+/*
+ * Where output place i lies among the input's; in single precision, which
+ * makes whole what should be whole (see ops/resize.c).
+ */
+static float
+coordinate(const char *how, float scale, int64_t in, int64_t out, int64_t i)
 {
-    double x = (double)i;
+    float x = (float)i;
 
     if (strcmp(how, "asymmetric") == 0)
         return x / scale;
     if (strcmp(how, "align_corners") == 0)
-        return out > 1 ? x * (double)(in - 1) / (double)(out - 1) : 0;
+        return out > 1 ? x * (float)(in - 1) / (float)(out - 1) : 0;
     if (strcmp(how, "pytorch_half_pixel") == 0 && out == 1)
         return 0;
     if (strcmp(how, "tf_half_pixel_for_nn") == 0)
-        return (x + 0.5) / scale;
-    return (x + 0.5) / scale - 0.5;
+        return (x + 0.5f) / scale;
+    return (x + 0.5f) / scale - 0.5f;
 }
 
 static double
@@ -118,7 +121,7 @@ set_places(const struct graph *g, const struct node *n, int axis,
     if (scales != NULL && shape_n(&scales->shape) > (size_t)axis)
         scale = ((const float *)scales->data)[axis];
     for (int64_t i = 0; i < out; i++) {
-        double x = coordinate(how, (double)scale, in, out, i);
+        double x = coordinate(how, scale, in, out, i);
 
         if (scale == 1 && in == out)
             x = (double)i;

@@ -211,7 +211,10 @@ clip(int64_t v, int64_t low, int64_t high)
     return v > high ? high : v;
 }
 
-/* One axis of dim elements; returns how many are taken. Source: numpy. */
+/*
+ * One axis of dim elements; returns how many are taken.  Unlike numpy's, a
+ * start before the axis is its first element also where steps go back.
+ */
 static int64_t
 slice_axis(int64_t dim, int64_t *start, int64_t end, int64_t step)
 {
@@ -225,7 +228,7 @@ slice_axis(int64_t dim, int64_t *start, int64_t end, int64_t step)
         *start = clip(*start, 0, dim);
         room = clip(end, 0, dim) - *start;
     } else {
-        *start = clip(*start, -1, dim - 1);
+        *start = clip(*start, 0, dim - 1);
         room = *start - clip(end, -1, dim - 1);
         step = step == INT64_MIN ? INT64_MAX : -step;
     }

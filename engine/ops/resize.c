@@ -220,36 +220,39 @@ struct axis {
     struct tap *tap;
 };
 
-/* Where output place i lies among the input's places. */
-static double
+/*
+ * Where output place i lies among the input's places.  In single precision,
+ * as ONNX Runtime computes it: a coordinate that should be whole is whole
+ * then, though the scale (2.2) is not, which decides what "nearest" is.
+ */
+static float
 coordinate(const struct resize *r, int axis, int rank, int64_t in, int64_t i)
 {
-    const double scale = r->scale[axis], out = (double)r->out.dim[axis];
-    const double x = (double)i;
+    const float scale = r->scale[axis], out = (float)r->out.dim[axis];
+    const float x = (float)i, last = (float)(in - 1);
 
     switch (r->coordinates) {
     case HALF_PIXEL_SYMMETRIC: {
-        double exact = (double)in * scale, adjust = out / exact;
+        float adjust = out / ((float)in * scale);
 
-        return (double)in / 2 * (1 - adjust) + (x + 0.5) / scale - 0.5;
+        return (float)in / 2 * (1 - adjust) + (x + 0.5f) / scale - 0.5f;
     }
     case PYTORCH_HALF_PIXEL:
-        return out > 1 ? (x + 0.5) / scale - 0.5 : 0;
+        return out > 1 ? (x + 0.5f) / scale - 0.5f : 0;
     case ALIGN_CORNERS:
-        return out > 1 ? x * (double)(in - 1) / (out - 1) : 0;
+        return out > 1 ? x * last / (out - 1) : 0;
     case ASYMMETRIC:
         return x / scale;
     case TF_HALF_PIXEL_FOR_NN:
-        return (x + 0.5) / scale;
+        return (x + 0.5f) / scale;
     case TF_CROP_AND_RESIZE: {
-        double from = r->roi[axis], to = r->roi[rank + axis];
+        float from = r->roi[axis], to = r->roi[rank + axis];
 
-        return out > 1 ? from * (double)(in - 1) +
-                             x * (to - from) * (double)(in - 1) / (out - 1)
-                       : 0.5 * (from + to) * (double)(in - 1);
+        return out > 1 ? from * last + x * (to - from) * last / (out - 1)
+                       : 0.5f * (from + to) * last;
     }
     default:
-        return (x + 0.5) / scale - 0.5;
+        return (x + 0.5f) / scale - 0.5f;
     }
 }
 
