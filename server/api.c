@@ -46,8 +46,10 @@ matches(const char *pattern, char *const *segment, int n_segments,
         else if (strlen(segment[i]) != len || memcmp(segment[i], p, len) != 0)
             return false;
         p += len;
-        if (*p == '\0')
+        if (*p == '\0') {
+            captured[n] = -1;
             return i + 1 == n_segments;
+        }
     }
     return false;
 }

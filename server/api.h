@@ -15,7 +15,8 @@
  * The endpoint for this path and method, or NULL; then *allowed has the
  * methods that the path takes, 0 when nobody knows it.
  *
- * captured: which segments its {} are.
+ * captured: which segments its {} are, with -1 behind the last; room for one
+ *           more than there are segments.
  */
 const struct endpoint *api_find(enum method method, char *const *segment,
                                 int n_segments, int *captured,

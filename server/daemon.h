@@ -19,14 +19,15 @@ struct scheduler;
 struct stats;
 struct tasks;
 struct traffic;
+struct watch;
 struct workers;
 
 enum daemon_state { DAEMON_STARTING, DAEMON_READY, DAEMON_DRAINING };
 
 struct daemon {
-    struct config *config;
-    const char *config_path; /* NULL: none was read */
-    const char *argv0;       /* to find quantctl beside the daemon */
+    /* The one in force; SIGHUP puts another in its place, and the old one
+     * stays until the end, for those who are reading it. */
+    const struct config *_Atomic config;
     struct loop *loop;
     struct stats *stats;
     struct tasks *control; /* one thread: what may wait for a disk */
@@ -38,6 +39,7 @@ struct daemon {
     struct registry *registry;
     struct traffic *traffic;
     struct jobs *jobs;
+    struct watch *watch;
     struct auth *auth;
     struct http *http;
     _Atomic int state; /* enum daemon_state */

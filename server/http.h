@@ -67,7 +67,7 @@ struct endpoint {
 enum method request_method(const struct request *r);
 
 /* The i-th {} of the pattern, percent-decoded: never empty, no '/', no
- * control bytes, not "." or "..". */
+ * control bytes, not "." or "..".  NULL for one behind the last. */
 const char *request_segment(const struct request *r, int i);
 
 /* The path as sent, for messages. */

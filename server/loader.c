@@ -210,6 +210,7 @@ run(void *arg)
 {
     struct loader *l = arg;
 
+    engine_set_threads(l->o.threads);
     pthread_mutex_lock(&l->lock);
     for (;;) {
         struct variant *v = l->dead;

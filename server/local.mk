@@ -6,16 +6,23 @@ libserver_a_SOURCES = \
 	server/buf.c server/buf.h \
 	server/child.c server/child.h \
 	server/config.c server/config.h server/config_tbl.h \
+	server/drain.c server/drain.h \
+	server/emit.c server/emit.h \
 	server/history.c server/history.h \
 	server/http.c server/http.h \
+	server/infer.c \
 	server/listen.c server/listen.h \
 	server/loader.c server/loader.h \
 	server/log.c server/log.h \
 	server/loop.c server/loop.h \
 	server/manifest.c server/manifest.h \
+	server/meta.c server/meta.h \
 	server/modelconf.c server/modelconf.h \
 	server/multipart.c server/multipart.h \
 	server/notify.c server/notify.h \
+	server/oip.c server/oip.h \
+	server/oip_bind.c \
+	server/oip_write.c \
 	server/pbtxt.c server/pbtxt.h \
 	server/publish.c \
 	server/queue.c server/queue.h \
@@ -30,6 +37,7 @@ libserver_a_SOURCES = \
 	server/thread.c server/thread.h \
 	server/traffic.c server/traffic.h \
 	server/unpack.c server/unpack.h \
-	server/upload.c server/upload.h
+	server/upload.c server/upload.h \
+	server/worker.c server/worker.h
 SERVER_LIBS = $(MICROHTTPD_LIBS) $(LIBUV_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) \
 	$(ZLIB_LIBS) $(NETTLE_LIBS) -lm -lpthread

@@ -25,12 +25,6 @@ struct loop_timer {
     void *arg;
 };
 
-struct loop_watch {
-    uv_fs_event_t handle;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
 struct loop {
     uv_loop_t uv;
     uv_async_t wake;
@@ -209,42 +203,4 @@ loop_timer_free(struct loop_timer **t)
     if (*t != NULL)
         uv_close((uv_handle_t *)&(*t)->handle, free_handle);
     *t = NULL;
-}
-
-static void
-on_change(uv_fs_event_t *h, const char *name, int events, int status)
-{
-    struct loop_watch *w = h->data;
-
-    (void)name;
-    if (status == 0 && (events & UV_RENAME) != 0)
-        w->fn(w->arg);
-}
-
-int
-loop_watch_new(struct loop *l, const char *path, void (*fn)(void *arg),
-               void *arg, struct loop_watch **out, struct err *e)
-{
-    struct loop_watch *w = mem_new(1, sizeof *w);
-    int rc;
-
-    w->fn = fn;
-    w->arg = arg;
-    uv_fs_event_init(&l->uv, &w->handle);
-    w->handle.data = w;
-    rc = uv_fs_event_start(&w->handle, on_change, path, 0);
-    if (rc != 0) {
-        uv_close((uv_handle_t *)&w->handle, free_handle);
-        return uv_failed(e, rc, path);
-    }
-    *out = w;
-    return 0;
-}
-
-void
-loop_watch_free(struct loop_watch **w)
-{
-    if (*w != NULL)
-        uv_close((uv_handle_t *)&(*w)->handle, free_handle);
-    *w = NULL;
 }

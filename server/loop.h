@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The main thread's event loop: signals, timers, watched folders, and calls
- * from other threads.  The only place that knows libuv.  Callbacks run on the
- * main thread and must not block.
+ * The main thread's event loop: signals, timers, and calls from other
+ * threads.  The only place that knows libuv.  Callbacks run on the main thread
+ * and must not block.
  */
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H
@@ -11,7 +11,6 @@
 
 struct loop;
 struct loop_timer;
-struct loop_watch;
 
 int loop_new(struct loop **out, struct err *e);
 void loop_free(struct loop **l);
@@ -37,13 +36,5 @@ struct loop_timer *loop_timer_new(struct loop *l, unsigned first_ms,
                                   unsigned repeat_ms, void (*fn)(void *arg),
                                   void *arg);
 void loop_timer_free(struct loop_timer **t);
-
-/*
- * fn(arg) when an entry of the folder appears, vanishes or is renamed; not
- * what happens in folders below it.  Fails: ERR_NOT_FOUND, ERR_IO.
- */
-int loop_watch_new(struct loop *l, const char *path, void (*fn)(void *arg),
-                   void *arg, struct loop_watch **out, struct err *e);
-void loop_watch_free(struct loop_watch **w);
 
 #endif

@@ -55,6 +55,7 @@ struct variant {
 struct registry_options {
     size_t memory_limit; /* bytes of weights and packed weights; 0: no limit */
     int max_batch_size;  /* where the model's own configuration says nothing */
+    int threads;         /* that a run will have: kernels are made for them */
 
     /* On the loader thread, before the variant can be found.  May fail. */
     int (*attach)(struct variant *v, void *arg, struct err *e);

@@ -152,7 +152,9 @@ request_method(const struct request *r)
 const char *
 request_segment(const struct request *r, int i)
 {
-    return r->segment[r->captured[i]];
+    int at = r->captured[i];
+
+    return at < 0 ? NULL : r->segment[at];
 }
 
 const char *

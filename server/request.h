@@ -47,7 +47,8 @@ struct request {
     const char *bad_uri; /* why it cannot be served, or NULL */
 
     const struct endpoint *endpoint;
-    int captured[REQUEST_SEGMENTS]; /* the i-th {} is segment[captured[i]] */
+    /* The i-th {} is segment[captured[i]]; -1 behind the last. */
+    int captured[REQUEST_SEGMENTS + 1];
     char principal[65];
 
     uint64_t content_length; /* UINT64_MAX: not said */

@@ -216,25 +216,29 @@ series_in_flight(const struct series *s)
  * a sum is a loop, and the latest time is put right behind it.
  */
 void
+counts_add(struct counts *sum, const struct counts *one)
+{
+    enum { N = sizeof *sum / sizeof(uint64_t) };
+    uint64_t last = sum->last_ms > one->last_ms ? sum->last_ms : one->last_ms;
+    uint64_t *to = (uint64_t *)sum;
+    const uint64_t *from = (const uint64_t *)one;
+
+    _Static_assert(N * sizeof(uint64_t) == sizeof *sum, "only counters");
+    for (int i = 0; i < N; i++)
+        to[i] += from[i];
+    sum->last_ms = last;
+}
+
+void
 series_read(struct series *s, struct counts *out)
 {
-    enum { N = sizeof *out / sizeof(uint64_t) };
-    union {
-        struct counts counts;
-        uint64_t at[N];
-    } sum = {.at = {0}}, one;
-    uint64_t last = 0;
-
-    _Static_assert(N * sizeof(uint64_t) == sizeof *out, "only counters");
+    memset(out, 0, sizeof *out);
     for (int i = 0; i < s->n_slots; i++) {
+        struct counts one;
+
         pthread_mutex_lock(&s->slots[i].lock);
-        one.counts = s->slots[i].counts;
+        one = s->slots[i].counts;
         pthread_mutex_unlock(&s->slots[i].lock);
-        for (int k = 0; k < N; k++)
-            sum.at[k] += one.at[k];
-        if (one.counts.last_ms > last)
-            last = one.counts.last_ms;
+        counts_add(out, &one);
     }
-    *out = sum.counts;
-    out->last_ms = last;
 }

@@ -84,6 +84,9 @@ void series_unref(struct series **s);
 /* Consistent within every event that was counted. */
 void series_read(struct series *s, struct counts *out);
 
+/* sum += one; the later last_ms. */
+void counts_add(struct counts *sum, const struct counts *one);
+
 /* The calling thread's slot from now on: workers 0.., others share one. */
 void stats_thread(int worker);
 

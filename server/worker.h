@@ -9,21 +9,30 @@
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/err.h"
 #include "engine/engine.h"
+#include "server/buf.h"
 #include "server/queue.h"
 
+struct config;
 struct daemon;
 struct lane;
 struct series;
 struct workers;
 
-int workers_new(struct daemon *d, struct workers **out, struct err *e);
+/* How many: as configured, or as there are usable cores for. */
+int workers_wanted(const struct config *c);
+
+struct workers *workers_new(struct daemon *d);
 
 /* Ends the threads when nothing waits any more. */
 void workers_free(struct workers **w);
 
-int workers_count(const struct workers *w);
+/* --- lanes ------------------------------------------------------------- */
 
 struct lane_options {
     int max_batch;         /* of the configuration; the model may have less */
@@ -50,5 +59,41 @@ void lane_free(struct lane **l);
 struct queue *lane_queue(const struct lane *l);
 struct model *lane_model(const struct lane *l);
 struct series *lane_series(const struct lane *l);
+
+/* Rows one run of it may have; 0: requests run alone. */
+int lane_max_batch(const struct lane *l);
+
+/* --- requests ---------------------------------------------------------- */
+
+/* One request as the workers see it. */
+struct run {
+    struct work work; /* first, so that a work's address is its run's */
+
+    /* Set by the caller; arrays by run_init(). */
+    struct shape *in_shapes; /* of each input, the whole request */
+    const void **in;         /* of each input, row-major */
+    bool *want;              /* of each output */
+
+    /* The answer, when done is called without an error. */
+    struct tensor *out;   /* of each wanted output; data lies in out_buf */
+    struct buf **out_buf; /* take what you keep: set it to NULL */
+    uint64_t input_ns, infer_ns, output_ns;
+
+    /* The workers' own. */
+    struct lane *lane;
+    pthread_mutex_t lock; /* of the answer: pieces may end at once */
+    struct err err;
+};
+
+void run_init(struct run *r, struct lane *l);
+void run_clear(struct run *r);
+
+/*
+ * Puts it into the lane's queue.  in_shapes, in, want and work.priority,
+ * .deadline, .done are set; r->work.done(&r->work, e) ends it.
+ *
+ * Fails: as queue_put(); ERR_INVALID when the inputs' rows differ.
+ */
+int run_put(struct run *r, struct err *e);
 
 #endif
