@@ -127,6 +127,18 @@ check(struct check *c, struct err *e)
     return rc;
 }
 
+/* As the daemon reads what its children say: one line. */
+static void
+print_line(const struct check *c)
+{
+    json_t *j = json_pack("{s:{s:i, s:b, s:O}}", "result", "opset", c->opset,
+                          "quantized", c->quantized, "samples", c->samples);
+
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(j);
+}
+
 int
 cmd_check(const struct cmd *cmd, int argc, char **argv)
 {
@@ -154,10 +166,7 @@ cmd_check(const struct cmd *cmd, int argc, char **argv)
     }
     exit_code = CMD_DONE;
     if (common.json)
-        exit_code = cmd_print(json_pack("{s:{s:i, s:b, s:O}}", "result",
-                                        "opset", c.opset, "quantized",
-                                        c.quantized, "samples", c.samples),
-                              exit_code);
+        print_line(&c);
     else
         printf("%s: opset %d%s, can be served\n", c.model, c.opset,
                c.quantized ? ", quantized already" : "");

@@ -9,20 +9,14 @@
 
 #include "server/config.h"
 #include "server/daemon.h"
+#include "server/endpoints.h"
 #include "server/scan.h"
-
-#define ENDPOINT(methods, pattern, right, flags, run)                          \
-    void run(struct daemon *d, struct request *r);
-#define UPLOAD(methods, pattern, right, sink) extern const struct sink sink;
-#include "server/api_tbl.h"
-#undef ENDPOINT
-#undef UPLOAD
 
 static const struct endpoint endpoints[] = {
 #define ENDPOINT(methods, pattern, right, flags, run)                          \
     {methods, pattern, right, flags, run, NULL},
-#define UPLOAD(methods, pattern, right, sink)                                  \
-    {methods, pattern, right, 0, NULL, &sink},
+#define UPLOAD(methods, pattern, right, to)                                    \
+    {methods, pattern, right, 0, NULL, &to},
 #include "server/api_tbl.h"
 #undef ENDPOINT
 #undef UPLOAD

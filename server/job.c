@@ -460,7 +460,7 @@ due(struct jobs *j, double *next)
         struct job_waiter *w = *at;
         const struct job *job = find(j, w->id);
 
-        if (job == NULL || has_ended(job) || j->stop || now >= w->until) {
+        if (job == NULL || has_ended(job) || j->quiet || now >= w->until) {
             *at = w->next;
             w->next = out;
             out = w;
@@ -509,21 +509,21 @@ job_wait(struct jobs *j, const char *id, double wait_s, void (*done)(void *arg),
          void *arg)
 {
     struct job_waiter *w = mem_new(1, sizeof *w);
-    bool stopped;
+    bool quiet;
 
     snprintf(w->id, sizeof w->id, "%s", id);
     w->until = clock_s(CLOCK_MONOTONIC) + wait_s;
     w->done = done;
     w->arg = arg;
     pthread_mutex_lock(&j->lock);
-    stopped = j->stop;
-    if (!stopped) {
+    quiet = j->quiet;
+    if (!quiet) {
         w->next = j->waiters;
         j->waiters = w;
         pthread_cond_signal(&j->wake);
     }
     pthread_mutex_unlock(&j->lock);
-    if (stopped) {
+    if (quiet) {
         mem_free(w);
         done(arg);
     }
@@ -618,15 +618,17 @@ start_thread(struct jobs *j, struct job *job)
     return rc;
 }
 
-/* Starts what may start, the oldest first; with the lock held. */
+/* Starts what may start, the oldest first, and what only has to end; with the
+ * lock held. */
 static void
 dispatch(struct jobs *j)
 {
-    while (!j->stop && j->running < j->o.concurrency) {
+    while (!j->stop) {
         struct job *job = NULL;
 
         for (struct job *at = j->first; at != NULL; at = at->next)
-            if (at->state == JOB_STATE_QUEUED)
+            if (at->state == JOB_STATE_QUEUED &&
+                (j->running < j->o.concurrency || atomic_load(&at->cancel)))
                 job = at;
         if (job == NULL)
             return;
@@ -726,8 +728,10 @@ job_cancel(struct jobs *j, const char *id, struct err *e)
     else if (has_ended(job))
         rc = err_set(e, ERR_CONFLICT, "job %s has ended: %s", id,
                      state_names[job->state]);
-    else
+    else {
         atomic_store(&job->cancel, true);
+        dispatch(j);
+    }
     pthread_mutex_unlock(&j->lock);
     return rc;
 }
@@ -893,6 +897,15 @@ jobs_start(const struct job_options *o, struct repo *repo, struct registry *reg,
     return 0;
 }
 
+void
+jobs_quiesce(struct jobs *j)
+{
+    pthread_mutex_lock(&j->lock);
+    j->quiet = true;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+}
+
 /* Jobs that still wait are on disk as such: the next start marks them. */
 void
 jobs_stop(struct jobs **jobs)
@@ -900,7 +913,7 @@ jobs_stop(struct jobs **jobs)
     struct jobs *j = *jobs;
 
     pthread_mutex_lock(&j->lock);
-    j->stop = true;
+    j->stop = j->quiet = true;
     for (struct job *job = j->first; job != NULL; job = job->next)
         if (job->state == JOB_STATE_RUNNING)
             atomic_store(&job->cancel, true);

@@ -46,6 +46,9 @@ int jobs_start(const struct job_options *o, struct repo *repo,
  * Fails: ERR_INVALID for an unknown recipe; then nothing changes. */
 int jobs_configure(struct jobs *j, const struct job_options *o, struct err *e);
 
+/* quantd is going down: who waits for a job is told at once that it goes on. */
+void jobs_quiesce(struct jobs *j);
+
 /* Ends the children, marks their jobs interrupted, waits for the threads. */
 void jobs_stop(struct jobs **j);
 

@@ -61,6 +61,7 @@ struct jobs {
     struct job *first; /* newest first */
     size_t n;
     int running;
+    bool quiet; /* nobody waits any more */
     bool stop;
     struct jobs_stats stats;
 

@@ -2,15 +2,22 @@
 noinst_LIBRARIES += libserver.a
 libserver_a_SOURCES = \
 	server/api.c server/api.h server/api_tbl.h \
+	server/api_jobs.c server/api_jobs.h \
+	server/api_repository.c \
+	server/api_route.c \
+	server/api_upload.c \
 	server/auth.c server/auth.h \
 	server/buf.c server/buf.h \
 	server/child.c server/child.h \
 	server/config.c server/config.h server/config_tbl.h \
 	server/drain.c server/drain.h \
 	server/emit.c server/emit.h \
+	server/endpoints.h \
 	server/history.c server/history.h \
 	server/http.c server/http.h \
 	server/infer.c \
+	server/job.c server/job.h server/job_impl.h \
+	server/jobrun.c \
 	server/listen.c server/listen.h \
 	server/loader.c server/loader.h \
 	server/log.c server/log.h \
@@ -29,6 +36,7 @@ libserver_a_SOURCES = \
 	server/recipe.c server/recipe.h server/recipe_tbl.h \
 	server/registry.c server/registry.h \
 	server/repo.c server/repo.h server/repo_impl.h \
+	server/report.c server/report.h \
 	server/request.c server/request.h \
 	server/route.c server/route.h \
 	server/scan.c server/scan.h \
@@ -38,6 +46,7 @@ libserver_a_SOURCES = \
 	server/traffic.c server/traffic.h \
 	server/unpack.c server/unpack.h \
 	server/upload.c server/upload.h \
+	server/watch.c server/watch.h \
 	server/worker.c server/worker.h
 SERVER_LIBS = $(MICROHTTPD_LIBS) $(LIBUV_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) \
 	$(ZLIB_LIBS) $(NETTLE_LIBS) -lm -lpthread

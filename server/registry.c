@@ -750,11 +750,16 @@ registry_start(struct registry *r, struct err *e)
 }
 
 void
+registry_stop(struct registry *r)
+{
+    loader_stop(r->loader);
+}
+
+void
 registry_free(struct registry **registry)
 {
     struct registry *r = *registry;
 
-    loader_stop(r->loader);
     for (size_t i = 0; i < r->entries.n; i++) {
         struct entry *m = r->entries.at[i];
 

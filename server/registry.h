@@ -74,7 +74,10 @@ void registry_limit(struct registry *r, size_t memory_limit,
  * registry_ready(). */
 int registry_start(struct registry *r, struct err *e);
 
-/* Stops the loader and lets everything go; no reference may be held. */
+/* Stops the loader: loads that wait fail. */
+void registry_stop(struct registry *r);
+
+/* Lets everything go; stopped, and no reference is held. */
 void registry_free(struct registry **r);
 
 /* --- answering --------------------------------------------------------- */

@@ -132,6 +132,16 @@ measure_file(void *arg, const char *path, const char *name, struct err *e)
     return 0;
 }
 
+size_t
+repo_bytes(const char *dir)
+{
+    struct measure m = {0};
+    struct err e;
+
+    repo_walk(dir, measure_file, &m, &e);
+    return m.bytes;
+}
+
 /* What the folder of the model says about serving it counts, too. */
 static void
 measure_conf(struct measure *m, const char *model_dir)

@@ -96,6 +96,9 @@ void repo_list_free(struct repo_list *l);
 void repo_variant_copy(struct repo_variant *to, const struct repo_variant *v);
 void repo_variant_free(struct repo_variant *v);
 
+/* Bytes of the model's files in a folder. */
+size_t repo_bytes(const char *dir);
+
 /* --- publishing -------------------------------------------------------- */
 
 /* A new empty folder under .quantd/tmp; *out by mem_free(). */

@@ -255,24 +255,38 @@ find_target(struct traffic *t, const char *model, long seq, struct route *now,
     return rc;
 }
 
+static int
+roll_back(struct change *c, const struct route *to, bool force, struct err *e)
+{
+    int rc = apply(c, to, force, e);
+
+    if (rc == 0)
+        atomic_fetch_add(&c->t->rollbacks, 1);
+    return rc;
+}
+
 int
 traffic_rollback(struct traffic *t, const char *model, long seq,
-                 const struct traffic_why *why, struct route *now,
-                 struct err *e)
+                 const struct traffic_why *why, struct err *e)
 {
     struct change c = {t, model, "rollback", why, false, 0};
-    struct route to;
-    int rc = find_target(t, model, seq, now, &to, &c.at, e);
+    struct route now, to;
+    int rc = find_target(t, model, seq, &now, &to, &c.at, e);
 
-    if (rc != 0 || route_equal(&to, now))
+    if (rc != 0 || route_equal(&to, &now))
         return rc;
     /* Who routed a rejected variant before may go back to it. */
-    rc = apply(&c, &to, true, e);
-    if (rc == 0) {
-        *now = to;
-        atomic_fetch_add(&t->rollbacks, 1);
-    }
-    return rc;
+    return roll_back(&c, &to, true, e);
+}
+
+int
+traffic_rollback_to(struct traffic *t, const char *model,
+                    const struct route *to, const struct traffic_why *why,
+                    struct err *e)
+{
+    struct change c = {t, model, "rollback", why, false, -1};
+
+    return roll_back(&c, to, why->force, e);
 }
 
 /* --- at start ---------------------------------------------------------- */

@@ -44,12 +44,16 @@ int traffic_set(struct traffic *t, const char *model, const struct route *to,
 
 /*
  * Back to the route of record seq (>= 1), or with seq == 0 to the last good
- * one (history.h), or else to the newest version's own file.
- * now: out; the route in force afterwards.
+ * one (history.h), or else to the newest version's own file.  Nothing is done
+ * where that is in force.
  */
 int traffic_rollback(struct traffic *t, const char *model, long seq,
-                     const struct traffic_why *why, struct route *now,
-                     struct err *e);
+                     const struct traffic_why *why, struct err *e);
+
+/* The same to a route of the caller's. */
+int traffic_rollback_to(struct traffic *t, const char *model,
+                        const struct route *to, const struct traffic_why *why,
+                        struct err *e);
 
 /* A version was published and is warm: it gets the traffic of a model that
  * follows. */
