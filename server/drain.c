@@ -30,7 +30,6 @@ abort_waiting(void)
               http_in_flight(drain.daemon->http));
     err_set(&e, ERR_UNAVAILABLE, "the server is going down");
     scheduler_abort(drain.daemon->scheduler, &e);
-    jobs_stop(&drain.daemon->jobs); /* ends those who wait for one */
 }
 
 static void
@@ -42,6 +41,7 @@ look(void *arg)
     if (!drain.quiet && now >= drain.quiesce_at) {
         drain.quiet = true;
         http_quiesce(d->http);
+        jobs_quiesce(d->jobs); /* who waits for a job is told so */
     }
     if (!drain.quiet)
         return;
