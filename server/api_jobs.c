@@ -81,6 +81,7 @@ report_of(struct daemon *d, const json_t *job)
     if (report_read(d->repo, model, (long)version, &report, &e) != 0)
         report = json_object();
     json_object_set(report, "job", json_object_get(job, "job"));
+    json_object_set(report, "version", json_object_get(job, "version"));
     return report;
 }
 
