@@ -171,15 +171,22 @@ describe(const struct graph *g, const struct node *n, struct plan *p,
     return try(g, n, !sum, p, e);
 }
 
+int
+dnn_conv_probe(const struct graph *g, const struct node *n, struct err *e)
+{
+    struct plan p = {0};
+    int rc = describe(g, n, &p, e);
+
+    drop(&p);
+    return rc;
+}
+
 static bool
 fits(const struct graph *g, const struct node *n)
 {
-    struct plan p = {0};
     struct err e;
-    int rc = describe(g, n, &p, &e);
 
-    drop(&p);
-    return rc == 0;
+    return dnn_conv_probe(g, n, &e) == 0;
 }
 
 static int

@@ -118,7 +118,7 @@ eltwise_table(const struct post *posts, int n_posts, enum dtype from,
 
 /* own of the kernels that do not consist of a primitive. */
 struct unary {
-    struct post post;
+    struct post post; /* for a loop */
     bool by_table;
     size_t count;
     uint8_t table[256];
@@ -130,16 +130,33 @@ one_scale(const struct qparam *q)
     return q != NULL && q->n == 1;
 }
 
+/* What n does, its own operator first; 0 when it can't be said now. */
+static int
+chain(const struct graph *g, const struct node *n,
+      struct post posts[NODE_MAX_POSTS + 1])
+{
+    if (!eltwise_post(g, n, &posts[0]))
+        return 0;
+    for (int i = 0; i < n->n_posts; i++)
+        posts[i + 1] = n->posts[i];
+    return n->n_posts + 1;
+}
+
 /* Both ends quantized: by table. */
 static bool
 table_fits(const struct graph *g, const struct node *n)
 {
-    struct post p;
+    struct post posts[NODE_MAX_POSTS + 1];
+    int n_posts = chain(g, n, posts);
 
-    return n->n_posts == 0 && one_scale(node_in_q(n, 0)) &&
-           one_scale(n->out_q) && dtype_is_8bit(node_in(g, n, 0)->dtype) &&
-           dtype_is_8bit(node_out(g, n, 0)->dtype) && eltwise_post(g, n, &p) &&
-           !isnan(answer(&p, 1));
+    if (n_posts == 0 || !one_scale(node_in_q(n, 0)) || !one_scale(n->out_q) ||
+        !dtype_is_8bit(node_in(g, n, 0)->dtype) ||
+        !dtype_is_8bit(node_out(g, n, 0)->dtype))
+        return false;
+    for (int i = 0; i < n_posts; i++)
+        if (isnan(answer(&posts[i], 1)))
+            return false;
+    return true;
 }
 
 static bool
@@ -198,7 +215,7 @@ unary_prepare(const struct graph *g, const struct node *n, struct step *s,
     const struct value *x = node_in(g, n, 0), *y = node_out(g, n, 0);
     size_t count = shape_n(&x->shape);
     struct unary *u;
-    struct post p;
+    struct post p, posts[NODE_MAX_POSTS + 1];
     int rc = 0;
 
     (void)w;
@@ -214,8 +231,8 @@ unary_prepare(const struct graph *g, const struct node *n, struct step *s,
     u->count = count;
     u->by_table = n->out_q != NULL;
     if (u->by_table)
-        eltwise_table(&p, 1, x->dtype, node_in_q(n, 0), y->dtype, n->out_q,
-                      u->table);
+        eltwise_table(posts, chain(g, n, posts), x->dtype, node_in_q(n, 0),
+                      y->dtype, n->out_q, u->table);
     s->own = u;
     s->impl = u->by_table ? "table" : "loop";
     s->inplace = 0;

@@ -11,4 +11,9 @@
 #include "engine/dnn/kernel_tbl.h"
 #undef KERNEL
 
+/* What `fits` of these asks, with the reason when the answer is no. */
+int dnn_conv_probe(const struct graph *g, const struct node *n, struct err *e);
+int dnn_matmul_probe(const struct graph *g, const struct node *n,
+                     struct err *e);
+
 #endif

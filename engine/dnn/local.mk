@@ -10,8 +10,11 @@ libdnn_a_SOURCES = \
 	engine/dnn/join.c \
 	engine/dnn/kernel_tbl.h engine/dnn/kernels.h \
 	engine/dnn/matmul.c engine/dnn/matmul.h \
+	engine/dnn/matmul_row.c \
 	engine/dnn/move.c \
+	engine/dnn/pair.c engine/dnn/pair.h \
 	engine/dnn/pool.c \
+	engine/dnn/pool_int.c \
 	engine/dnn/prim.h engine/dnn/prim2.c \
 	engine/dnn/quantize.c \
 	engine/dnn/resize.c \

@@ -285,15 +285,22 @@ describe(const struct graph *g, const struct node *n, struct matmul_plan *p,
     return try(g, n, !sum, p, e);
 }
 
+int
+dnn_matmul_probe(const struct graph *g, const struct node *n, struct err *e)
+{
+    struct matmul_plan p = {0};
+    int rc = describe(g, n, &p, e);
+
+    matmul_drop(&p);
+    return rc;
+}
+
 static bool
 fits(const struct graph *g, const struct node *n)
 {
-    struct matmul_plan p = {0};
     struct err e;
-    int rc = describe(g, n, &p, &e);
 
-    matmul_drop(&p);
-    return rc == 0;
+    return dnn_matmul_probe(g, n, &e) == 0;
 }
 
 static int

@@ -98,6 +98,7 @@ row_load(float *y, const void *x, enum dtype t, int64_t n, float scale,
         {                                                                      \
             float v = x[i] / scale;                                            \
                                                                                \
+            v = v == v ? v : 0; /* NaN stands for nothing: 0 */                \
             v = v > lo ? v : lo;                                               \
             v = v < hi ? v : hi;                                               \
             y[i] = (type)((int32_t)((v + magic) - magic) + zero);              \
@@ -281,6 +282,27 @@ void
 row_scale_add(float *y, float scale, const float *bias, int64_t n)
 {
     scale_add(y, scale, bias, n);
+}
+
+#define ACCUMULATE(name, type)                                                 \
+    INLINE void name##_body(int32_t *restrict sum, const type *restrict x,     \
+                            int64_t n)                                         \
+    {                                                                          \
+        SIMD for (int64_t i = 0; i < n; i++) sum[i] += x[i];                   \
+    }                                                                          \
+    VARIANTS(name, (int32_t *restrict sum, const type *restrict x, int64_t n), \
+             (sum, x, n))
+
+ACCUMULATE(accumulate_u8, uint8_t)
+ACCUMULATE(accumulate_s8, int8_t)
+
+void
+row_accumulate(int32_t *sum, const void *x, enum dtype t, int64_t n)
+{
+    if (t == DTYPE_UINT8)
+        accumulate_u8(sum, x, n);
+    else
+        accumulate_s8(sum, x, n);
 }
 
 INLINE void

@@ -39,6 +39,9 @@ void row_scale_add(float *y, float scale, const float *bias, int64_t n);
 void row_blend(float *y, const float *a, const float *b, const float *c,
                const float *d, float v, float u, int64_t n);
 
+/* sum[i] += x[i], INT8 or UINT8. */
+void row_accumulate(int32_t *sum, const void *x, enum dtype t, int64_t n);
+
 /* The largest magnitude; NaN counts as nothing. */
 float row_max_abs(const float *x, int64_t n);
 

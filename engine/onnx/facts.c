@@ -6,7 +6,7 @@
 struct fact
 facts_get(const struct facts *f, const struct graph *g, int id)
 {
-    struct fact r = {DTYPE_NONE, SHAPE_UNKNOWN};
+    struct fact r = FACT_NONE;
     const struct value *v;
 
     if (id < 0)
@@ -18,6 +18,9 @@ facts_get(const struct facts *f, const struct graph *g, int id)
         r.dtype = v->dtype;
     if (v->shape.rank >= 0)
         r.rank = v->shape.rank;
+    if (v->shape.rank == 1 && v->shape.dim[0] >= 0 &&
+        v->shape.dim[0] <= SHAPE_MAX_RANK)
+        r.length = (int)v->shape.dim[0];
     return r;
 }
 
@@ -25,11 +28,13 @@ void
 facts_set(struct facts *f, int id, struct fact fact)
 {
     while (f->all.n <= (size_t)id)
-        VEC_PUSH(&f->all, (struct fact){DTYPE_NONE, SHAPE_UNKNOWN});
+        VEC_PUSH(&f->all, FACT_NONE);
     if (fact.dtype != DTYPE_NONE)
         f->all.at[id].dtype = fact.dtype;
     if (fact.rank != SHAPE_UNKNOWN)
         f->all.at[id].rank = fact.rank;
+    if (fact.length != SHAPE_UNKNOWN)
+        f->all.at[id].length = fact.length;
 }
 
 static enum dtype
@@ -66,16 +71,6 @@ result_dtype(const struct node *n, const struct fact *in)
     }
 }
 
-/* Elements of a constant list of one dimension, or -1. */
-static int
-list_length(const struct value *v)
-{
-    return v != NULL && v->data != NULL && v->shape.rank == 1 &&
-                   v->shape.dim[0] <= SHAPE_MAX_RANK
-               ? (int)v->shape.dim[0]
-               : SHAPE_UNKNOWN;
-}
-
 static int
 broadcast_rank(const struct node *n, const struct facts *f,
                const struct graph *g)
@@ -108,10 +103,10 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_SIZE:
         return 0;
     case OP_RESHAPE:
-        return list_length(node_in(g, n, 1));
+        return in[1].length;
     case OP_SQUEEZE:
     case OP_UNSQUEEZE:
-        by = list_length(node_in(g, n, 1));
+        by = in[1].length;
         if (in[0].rank == SHAPE_UNKNOWN || by == SHAPE_UNKNOWN)
             return SHAPE_UNKNOWN;
         by = in[0].rank + (n->op == OP_SQUEEZE ? -by : by);
@@ -160,6 +155,77 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     }
 }
 
+/* One index of a slice of a list, brought to 0..length; -1: not constant. */
+static int64_t
+slice_index(const struct graph *g, const struct node *n, int i, int length)
+{
+    int64_t at;
+    int count;
+
+    if (!value_ints(node_in(g, n, i), &at, 1, &count) || count != 1)
+        return -1;
+    at = at < 0 ? (at < -length ? 0 : at + length) : at;
+    return at < length ? at : length;
+}
+
+static int
+sliced_length(const struct graph *g, const struct node *n, int length)
+{
+    int64_t from, to, step = 1;
+    int count;
+
+    if (length == SHAPE_UNKNOWN)
+        return SHAPE_UNKNOWN;
+    from = slice_index(g, n, 1, length);
+    to = slice_index(g, n, 2, length);
+    if (node_in(g, n, 4) != NULL &&
+        !value_ints(node_in(g, n, 4), &step, 1, &count))
+        return SHAPE_UNKNOWN;
+    if (from < 0 || to < 0 || step != 1)
+        return SHAPE_UNKNOWN;
+    return to > from ? (int)(to - from) : 0;
+}
+
+static int
+joined_length(const struct node *n, const struct facts *f,
+              const struct graph *g)
+{
+    int sum = 0;
+
+    for (int i = 0; i < n->n_in; i++) {
+        int length = facts_get(f, g, n->in[i]).length;
+
+        if (length == SHAPE_UNKNOWN || sum > SHAPE_MAX_RANK)
+            return SHAPE_UNKNOWN;
+        sum += length;
+    }
+    return sum <= SHAPE_MAX_RANK ? sum : SHAPE_UNKNOWN;
+}
+
+/* Of a result that is a list. */
+static int
+result_length(const struct node *n, const struct fact *in,
+              const struct facts *f, const struct graph *g)
+{
+    switch (n->op) {
+    case OP_SHAPE:
+        return n->n_attrs == 0 ? in[0].rank : SHAPE_UNKNOWN;
+    case OP_CAST:
+    case OP_IDENTITY:
+        return in[0].length;
+    case OP_CONCAT:
+        return joined_length(n, f, g);
+    case OP_GATHER:
+        return in[0].rank == 1 ? in[1].length : SHAPE_UNKNOWN;
+    case OP_SLICE:
+        return sliced_length(g, n, in[0].length);
+    case OP_UNSQUEEZE:
+        return in[0].rank == 0 ? 1 : SHAPE_UNKNOWN;
+    default:
+        return SHAPE_UNKNOWN;
+    }
+}
+
 void
 facts_follow(struct facts *f, const struct graph *g, const struct node *n)
 {
@@ -167,7 +233,10 @@ facts_follow(struct facts *f, const struct graph *g, const struct node *n)
 
     for (int i = 0; i < 2; i++)
         in[i] = facts_get(f, g, i < n->n_in ? n->in[i] : -1);
-    r = (struct fact){result_dtype(n, in), result_rank(n, in, f, g)};
+    r = (struct fact){result_dtype(n, in), result_rank(n, in, f, g),
+                      SHAPE_UNKNOWN};
+    if (r.rank == 1)
+        r.length = result_length(n, in, f, g);
     if (n->n_out > 0)
         facts_set(f, n->out[0], r);
     for (int i = 1; n->op == OP_SPLIT && i < n->n_out; i++)

@@ -2,8 +2,9 @@
 /*
  * Element type and rank of values, as far as an upgrade needs them: a bound
  * that was an attribute becomes a constant of the type of the tensor, and the
- * old Softmax is the new one when its axis is the last.  Not knowing is always
- * allowed.
+ * old Softmax is the new one when its axis is the last.  Lengths of lists are
+ * followed because one of them is the rank that Reshape makes.  Not knowing is
+ * always allowed.
  */
 #ifndef ENGINE_ONNX_FACTS_H
 #define ENGINE_ONNX_FACTS_H
@@ -13,7 +14,10 @@
 struct fact {
     enum dtype dtype; /* DTYPE_NONE: not known */
     int rank;         /* SHAPE_UNKNOWN: not known */
+    int length;       /* of a list (rank 1); SHAPE_UNKNOWN: not known */
 };
+
+#define FACT_NONE ((struct fact){DTYPE_NONE, SHAPE_UNKNOWN, SHAPE_UNKNOWN})
 
 struct facts {
     VEC(struct fact) all; /* by value id */
@@ -21,7 +25,7 @@ struct facts {
 
 struct fact facts_get(const struct facts *f, const struct graph *g, int id);
 
-/* Notes what is not NONE and not UNKNOWN. */
+/* Notes what is known in it; what was known before and isn't stays. */
 void facts_set(struct facts *f, int id, struct fact fact);
 
 /* Notes what follows for the outputs of n from what is known of its inputs. */

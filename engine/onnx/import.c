@@ -343,7 +343,8 @@ read_value_infos(struct import *im)
         struct value v = {0};
 
         if (id >= 0 && read_type(im, p, &v, &ignored) == 0)
-            facts_set(&im->up.facts, id, (struct fact){v.dtype, v.shape.rank});
+            facts_set(&im->up.facts, id,
+                      (struct fact){v.dtype, v.shape.rank, SHAPE_UNKNOWN});
     }
 }
 

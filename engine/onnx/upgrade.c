@@ -448,7 +448,7 @@ softmax_rows(struct upgrade *u, int node, struct err *e)
     flatten = append(u, node, OP_FLATTEN, &x, 1, flat);
     attr_set_int(u->g, node_of(u, flatten), "axis", axis);
     append(u, node, OP_RESHAPE, (const int[]){rows, shape}, 2, out);
-    facts_set(&u->facts, out, (struct fact){DTYPE_NONE, rank});
+    facts_set(&u->facts, out, (struct fact){DTYPE_NONE, rank, SHAPE_UNKNOWN});
     return 0;
 }
 

@@ -1,6 +1,7 @@
 op_tests =
 if HAVE_CMOCKA
 op_tests += tests/op/test_dnn_float
+op_tests += tests/op/test_dnn_int
 op_tests += tests/unit/test_binary
 op_tests += tests/unit/test_cast
 op_tests += tests/unit/test_conv

@@ -327,6 +327,21 @@ softmax_of_the_last_axis(void **state)
     assert_int_equal(g->nodes.n, 2);
     graph_free(&g);
 
+    /* The rank that Reshape makes is the length of a computed list. */
+    one_node(&m, 9, "Shape", "x", "s");
+    constant_ints(&m, "one", 1, (const int64_t[]){1});
+    constant_ints(&m, "two", 1, (const int64_t[]){-2});
+    make_int(&m, make_node(&m, "Cast", "s", "c"), "to", DTYPE_INT64);
+    make_node(&m, "Gather", "c,one", "b");
+    m.model.opset_import[0]->version = 10;
+    make_node(&m, "Slice", "c,one,two", "a");
+    make_int(&m, make_node(&m, "Concat", "a,two,b", "list"), "axis", 0);
+    make_node(&m, "Reshape", "x,list", "r");
+    make_int(&m, make_node(&m, "Softmax", "r", "y"), "axis", 2);
+    g = imported(&m);
+    assert_int_equal(g->nodes.n, 7);
+    graph_free(&g);
+
     /* Not known but for what the file says of the output. */
     one_node(&m, 9, "Reshape", "x,s", "r");
     make_input(&m, "s", DTYPE_INT64, MAKE_DIMS(-1));

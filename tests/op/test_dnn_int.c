@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Joined integer nodes against the plain chain DequantizeLinear -> operator ->
+ * QuantizeLinear: at most one step of the quantized output apart, and joined
+ * where they are meant to be.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/op/both.h"
+
+#define NONE OP_COUNT
+
+/* Weights keep to 7 bits where 8 would saturate; else they use all of 8. */
+static int
+weight_max(void)
+{
+    return engine_has_vnni() ? 127 : 64;
+}
+
+static int
+scalar_float(struct graph *g, float v)
+{
+    return graph_add_const(g, NULL, DTYPE_FLOAT, &(struct shape){.rank = 0},
+                           &v);
+}
+
+static int
+scalar_byte(struct graph *g, enum dtype t, int v)
+{
+    uint8_t byte = (uint8_t)v;
+
+    return graph_add_const(g, NULL, t, &(struct shape){.rank = 0}, &byte);
+}
+
+static int
+quantize(struct graph *g, int x, enum dtype t, float scale, int zero)
+{
+    return NODE(g, OP_QUANTIZE_LINEAR, x, scalar_float(g, scale),
+                scalar_byte(g, t, zero));
+}
+
+static int
+dequantize(struct graph *g, int q, enum dtype t, float scale, int zero)
+{
+    return NODE(g, OP_DEQUANTIZE_LINEAR, q, scalar_float(g, scale),
+                scalar_byte(g, t, zero));
+}
+
+/* Q -> DQ, as a quantizer puts it on a tensor. */
+static int
+pair(struct graph *g, int x, enum dtype t, float scale, int zero)
+{
+    return dequantize(g, quantize(g, x, t, scale, zero), t, scale, zero);
+}
+
+/* DQ of random int8 (or uint8 around 128) with one scale for each index. */
+static int
+weights(struct graph *g, struct shape s, int axis, bool is_unsigned)
+{
+    size_t n = shape_n(&s);
+    int scales = axis < 0 ? 1 : (int)s.dim[axis];
+    uint8_t *w = mem_new(n, 1), *zero = mem_new((size_t)scales, 1);
+    float *scale = mem_new((size_t)scales, sizeof *scale);
+    enum dtype t = is_unsigned ? DTYPE_UINT8 : DTYPE_INT8;
+    struct shape ss = {axis < 0 ? 0 : 1, {scales}};
+    int y, max = weight_max();
+
+    for (size_t i = 0; i < n; i++)
+        w[i] = (uint8_t)(both_int(-max, max) + (is_unsigned ? 128 : 0));
+    for (int i = 0; i < scales; i++) {
+        scale[i] = 0.002f + 0.002f * fabsf(both_random());
+        zero[i] = is_unsigned ? 128 : 0;
+    }
+    y = NODE(g, OP_DEQUANTIZE_LINEAR, graph_add_const(g, NULL, t, &s, w),
+             graph_add_const(g, NULL, DTYPE_FLOAT, &ss, scale),
+             graph_add_const(g, NULL, t, &ss, zero));
+    if (axis >= 0)
+        attr_set_int(g, MADE(g, y), "axis", axis);
+    mem_free(w);
+    mem_free(zero);
+    mem_free(scale);
+    return y;
+}
+
+/* How often `part` stands in text. */
+static int
+count(const char *text, const char *part)
+{
+    int n = 0;
+
+    for (; (text = strstr(text, part)) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* As both_check, and the fast way has exactly n_pairs Q and DQ steps left. */
+static void
+check(struct graph *g, int y, double tol, const char *want, int n_pairs,
+      const char *what)
+{
+    struct graph *copy = graph_copy(g);
+    struct both_kernels fast;
+    struct tensor t;
+
+    VEC_PUSH(&copy->outputs, y);
+    t = both_run(copy, "default", &fast);
+    mem_free(t.data);
+    graph_free(&copy);
+    both_check(g, y, tol, want, what);
+    if (count(fast.text, "quantize/") != n_pairs)
+        fail_msg("%s: want %d quantize steps: %s", what, n_pairs, fast.text);
+}
+
+struct conv_case {
+    int c, h, o, k, stride, group, pad;
+    enum dtype x, y; /* y FLOAT: no Q behind it */
+    int x_zero, y_zero;
+    enum op after;
+    enum dtype residual; /* NONE: none */
+    bool per_tensor, unsign;
+};
+
+static void
+one_conv(const struct conv_case *c, int i)
+{
+    struct graph *g = graph_new();
+    int64_t two[4] = {c->stride, c->stride, 0, 0},
+            pads[4] = {c->pad, c->pad, c->pad, c->pad};
+    int x = pair(g, both_input(g, "x", SHAPE(2, c->c, c->h, c->h)), c->x, 0.02f,
+                 c->x_zero);
+    int w = weights(g, SHAPE(c->o, c->c / c->group, c->k, c->k),
+                    c->per_tensor ? -1 : 0, c->unsign);
+    int y = NODE(g, OP_CONV, x, w, both_const(g, SHAPE(c->o), 0.5f));
+    int n_pairs = 1; /* the Q of the input */
+    char what[80];
+
+    attr_set_ints(g, MADE(g, y), "strides", two, 2);
+    attr_set_ints(g, MADE(g, y), "pads", pads, 4);
+    attr_set_int(g, MADE(g, y), "group", c->group);
+    if (c->residual != DTYPE_NONE) {
+        int out = (c->h + 2 * c->pad - c->k) / c->stride + 1;
+        int r = both_input(g, "r", SHAPE(2, c->o, out, out));
+
+        if (c->residual != DTYPE_FLOAT) {
+            r = pair(g, r, c->residual, 0.017f,
+                     c->residual == DTYPE_INT8 ? -3 : 130);
+            n_pairs++;
+        }
+        y = NODE(g, OP_ADD, y, r);
+    }
+    if (c->after == OP_CLIP)
+        y = NODE(g, OP_CLIP, y, scalar_float(g, 0), scalar_float(g, 1.5f));
+    else if (c->after != NONE)
+        y = NODE(g, c->after, y);
+    if (c->y != DTYPE_FLOAT)
+        y = quantize(g, y, c->y, 0.03f, c->y_zero);
+    snprintf(what, sizeof what, "Conv case %d", i);
+    check(g, y, c->y == DTYPE_FLOAT ? 1e-4 : 1, "dnn.conv/", n_pairs, what);
+}
+
+#define U DTYPE_UINT8
+#define S DTYPE_INT8
+#define F DTYPE_FLOAT
+#define NO DTYPE_NONE
+
+static void
+test_conv(void **state)
+{
+    static const struct conv_case cases[] = {
+        {16, 9, 24, 3, 1, 1, 1, U, U, 0, 0, OP_RELU, NO, false, false},
+        {3, 17, 16, 7, 2, 1, 3, U, U, 113, 0, OP_RELU, NO, false, false},
+        {64, 7, 32, 1, 1, 1, 0, U, U, 17, 128, NONE, NO, false, false},
+        {64, 7, 32, 1, 1, 1, 0, S, S, 0, 0, NONE, NO, false, false},
+        {64, 7, 32, 1, 1, 1, 0, S, S, -9, 5, OP_RELU, NO, true, false},
+        {32, 7, 32, 3, 1, 1, 1, U, U, 0, 3, OP_RELU, U, false, false},
+        {32, 7, 32, 3, 1, 1, 1, U, S, 7, 3, NONE, S, false, false},
+        {32, 7, 32, 1, 1, 1, 0, U, U, 0, 0, OP_RELU, S, false, false},
+        {32, 7, 32, 1, 1, 1, 0, S, S, 2, 0, OP_HARD_SWISH, S, false, false},
+        {32, 7, 32, 1, 1, 1, 0, S, S, 2, 0, OP_RELU, F, false, false},
+        {32, 7, 32, 3, 1, 32, 1, U, U, 5, 3, OP_CLIP, NO, false, false},
+        {32, 9, 32, 3, 2, 32, 1, S, S, 5, -3, OP_HARD_SWISH, NO, false, false},
+        {32, 9, 16, 3, 2, 4, 1, U, U, 0, 9, OP_SWISH, NO, false, false},
+        {17, 9, 34, 3, 1, 17, 1, U, U, 4, 9, OP_LEAKY_RELU, NO, false, false},
+        {16, 9, 24, 3, 1, 1, 1, U, F, 12, 0, OP_RELU, NO, false, false},
+        {16, 9, 24, 3, 1, 1, 1, S, F, 0, 0, OP_SIGMOID, NO, false, false},
+        {16, 9, 24, 3, 1, 1, 1, U, U, 3, 20, OP_CLIP, NO, false, true},
+        {1, 28, 8, 5, 1, 1, 2, U, U, 0, 128, OP_TANH, NO, true, true},
+        {32, 1, 8, 1, 1, 1, 0, U, U, 0, 0, OP_HARD_SIGMOID, NO, false, false},
+        {32, 7, 32, 1, 1, 1, 0, U, U, 0, 0, OP_GELU, U, false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        one_conv(&cases[i], (int)i);
+}
+
+/* The residual is read by others too, so it can't be added in place. */
+static void
+test_shared_residual(void **state)
+{
+    struct graph *g = graph_new();
+    int x = pair(g, both_input(g, "x", SHAPE(1, 32, 9, 9)), U, 0.02f, 3);
+    int a = pair(
+        g,
+        NODE(g, OP_RELU,
+             NODE(g, OP_CONV, x, weights(g, SHAPE(32, 32, 1, 1), 0, false))),
+        U, 0.04f, 0);
+    int b = NODE(g, OP_CONV, a, weights(g, SHAPE(32, 32, 1, 1), 0, false));
+    int c = pair(g, NODE(g, OP_RELU, NODE(g, OP_ADD, b, a)), U, 0.05f, 2);
+    int d = NODE(g, OP_CONV, a, weights(g, SHAPE(32, 32, 1, 1), 0, false));
+
+    (void)state;
+    check(g, quantize(g, NODE(g, OP_ADD, d, c), U, 0.1f, 90), 1, "dnn.conv/", 1,
+          "shared residual");
+}
+
+static void
+one_matmul(bool gemm, enum dtype x, int zero, enum dtype out, enum op after,
+           bool per_column, bool bias)
+{
+    struct graph *g = graph_new();
+    int a = pair(g, both_input(g, "a", SHAPE(6, 48)), x, 0.02f, zero);
+    int w = gemm ? weights(g, SHAPE(20, 48), per_column ? 0 : -1, false)
+                 : weights(g, SHAPE(48, 20), per_column ? 1 : -1, false);
+    int y = !gemm  ? NODE(g, OP_MATMUL, a, w)
+            : bias ? NODE(g, OP_GEMM, a, w, both_const(g, SHAPE(20), 1))
+                   : NODE(g, OP_GEMM, a, w);
+
+    if (gemm)
+        attr_set_int(g, MADE(g, y), "transB", 1);
+    if (bias && !gemm)
+        y = NODE(g, OP_ADD, y, both_const(g, SHAPE(20), 1));
+    if (after != NONE)
+        y = NODE(g, after, y);
+    if (out != F)
+        y = quantize(g, y, out, 0.03f, out == U ? 120 : 4);
+    check(g, y, out == F ? 1e-4 : 1, "dnn.matmul/", 1,
+          gemm ? "Gemm" : "MatMul");
+}
+
+static void
+test_matmul(void **state)
+{
+    (void)state;
+    one_matmul(true, U, 0, U, OP_RELU, true, true);
+    one_matmul(true, U, 77, F, NONE, true, true);
+    one_matmul(true, S, 0, S, NONE, false, false);
+    one_matmul(true, S, -20, U, OP_TANH, true, true);
+    one_matmul(false, U, 128, F, OP_GELU, true, false);
+    one_matmul(false, S, 3, S, NONE, true, false);
+    one_matmul(false, U, 0, U, NONE, false, false);
+}
+
+static void
+test_two_activations(void **state)
+{
+    struct graph *g = graph_new();
+    int a = pair(g, both_input(g, "a", SHAPE(2, 3, 5, 16)), U, 0.02f, 100);
+    int b = pair(g, both_input(g, "b", SHAPE(2, 3, 16, 9)), S, 0.02f, 0);
+
+    (void)state;
+    check(g, NODE(g, OP_MATMUL, a, b), 1e-4, "dnn.matmul/",
+          engine_has_vnni() ? 2 : 4, "MatMul of two activations");
+}
+
+/* Operators that only move elements leave no Q and DQ behind. */
+static void
+test_movement(void **state)
+{
+    static const enum op ops[] = {OP_RESHAPE,  OP_TRANSPOSE,       OP_FLATTEN,
+                                  OP_MAX_POOL, OP_GLOBAL_MAX_POOL, OP_PAD,
+                                  OP_RESIZE,   OP_SLICE,           OP_SQUEEZE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        for (int change = 0; change < 2; change++) {
+            struct graph *g = graph_new();
+            int x = pair(g, both_input(g, "x", SHAPE(1, 8, 6, 6)), U, 0.02f, 9);
+            int64_t v[8] = {8, 36, 0, 0, 1, 2, 0, 1};
+            int64_t sizes[4] = {1, 8, 12, 12}, one = 1, zero = 0;
+            int in[4] = {x, -1, -1, -1}, n_in = 1, y;
+
+            if (ops[i] == OP_RESHAPE)
+                in[n_in++] =
+                    graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(2), v);
+            if (ops[i] == OP_PAD) {
+                v[0] = v[1] = 0;
+                v[2] = 1;
+                in[n_in++] =
+                    graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(8), v);
+            }
+            if (ops[i] == OP_SQUEEZE)
+                in[n_in++] =
+                    graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(1), &zero);
+            if (ops[i] == OP_SLICE) {
+                in[1] = graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(1), &one);
+                in[2] =
+                    graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(1), &sizes[1]);
+                in[3] = graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(1), &one);
+                n_in = 4;
+            }
+            if (ops[i] == OP_RESIZE) {
+                in[3] = graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(4), sizes);
+                n_in = 4;
+            }
+            y = both_node(g, ops[i], in, n_in);
+            if (ops[i] == OP_MAX_POOL) {
+                int64_t two[2] = {2, 2};
+
+                attr_set_ints(g, MADE(g, y), "kernel_shape", two, 2);
+                attr_set_ints(g, MADE(g, y), "strides", two, 2);
+            }
+            y = change ? quantize(g, y, S, 0.03f, -5)
+                       : quantize(g, y, U, 0.02f, 9);
+            check(g, y, 0, change ? "dnn.eltwise/table" : NULL, 1,
+                  op_name(ops[i]));
+        }
+}
+
+static void
+test_concat(void **state)
+{
+    (void)state;
+    for (int same = 0; same < 2; same++)
+        for (int axis = 0; axis < 4; axis++) {
+            struct graph *g = graph_new();
+            int a = pair(g, both_input(g, "a", SHAPE(2, 6, 5, 7)), U, 0.02f, 9);
+            int b = pair(g, both_input(g, "b", SHAPE(2, 6, 5, 7)), same ? U : S,
+                         same ? 0.02f : 0.015f, 9);
+            int y = NODE(g, OP_CONCAT, a, b);
+
+            attr_set_int(g, MADE(g, y), "axis", axis);
+            check(g, quantize(g, y, U, 0.02f, 9), 0, "dnn.concat/", 2,
+                  "Concat");
+        }
+}
+
+static void
+test_binary(void **state)
+{
+    static const enum op ops[] = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MAX};
+    static const enum dtype types[] = {U, S};
+    const struct shape others[] = {SHAPE(2, 6, 5, 7), SHAPE(1, 6, 1, 1)};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        for (int k = 0; k < 16; k++) {
+            struct graph *g = graph_new();
+            int a = pair(g, both_input(g, "a", SHAPE(2, 6, 5, 7)), types[k & 1],
+                         0.02f, 9);
+            int b = pair(g, both_input(g, "b", others[k >> 3]),
+                         types[k >> 1 & 1], 0.013f, 30);
+            int y = NODE(g, ops[i], a, b);
+
+            if (k >> 2 & 1)
+                y = NODE(g, OP_RELU, y);
+            check(g, quantize(g, y, types[k & 1], 0.03f, 11), 0,
+                  "dnn.eltwise/loop", 2, op_name(ops[i]));
+        }
+}
+
+static void
+test_unary(void **state)
+{
+    static const enum op ops[] = {
+        OP_ABS,          OP_CLIP,       OP_ELU,        OP_EXP, OP_GELU,
+        OP_HARD_SIGMOID, OP_HARD_SWISH, OP_LEAKY_RELU, OP_NEG, OP_RELU,
+        OP_SIGMOID,      OP_SOFTPLUS,   OP_TANH};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        struct graph *g = graph_new();
+        int x = pair(g, both_input(g, "x", SHAPE(2, 5, 7, 9)), S, 0.03f, 9);
+        int y = NODE(g, OP_RELU, NODE(g, ops[i], x));
+
+        check(g, quantize(g, y, U, 0.02f, 3), 1, "dnn.eltwise/table", 1,
+              op_name(ops[i]));
+    }
+}
+
+static void
+test_average(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 8; k++) {
+        struct graph *g = graph_new();
+        int x = pair(g, both_input(g, "x", SHAPE(2, 33, 7, 7)), k & 1 ? U : S,
+                     0.03f, 9);
+        bool global = k & 2, quantized = k & 4;
+        int y = NODE(g, global ? OP_GLOBAL_AVERAGE_POOL : OP_AVERAGE_POOL, x);
+
+        if (!global) {
+            int64_t kernel[2] = {3, 3}, pads[4] = {1, 0, 1, 2};
+
+            attr_set_ints(g, MADE(g, y), "kernel_shape", kernel, 2);
+            attr_set_ints(g, MADE(g, y), "pads", pads, 4);
+            attr_set_int(g, MADE(g, y), "count_include_pad", k & 1);
+        }
+        if (quantized)
+            y = quantize(g, y, U, 0.011f, 100);
+        check(g, y, quantized ? 1 : 1e-5, "dnn.pool_int/", 1, "average");
+    }
+}
+
+/* Rows get their scale at run time: a row alone is answered as in a batch. */
+static void
+test_dynamic(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        struct graph *g = graph_new();
+        int a = both_input(g, "a", SHAPE(3, 4, 96));
+        int w = weights(g, SHAPE(96, 40), 1, k & 1);
+        int y = NODE(g, OP_MATMUL, a, w);
+
+        graph_set_meta(g, META_DYNAMIC, "row");
+        if (k & 2)
+            y = NODE(g, OP_GELU, y);
+        both_check(g, y, 0.02, "dnn.matmul_row/", "MatMul by rows");
+    }
+}
+
+/* What can't be joined says why, and is right all the same. */
+static void
+test_not_joined(void **state)
+{
+    struct graph *g = graph_new();
+    int x = pair(g, both_input(g, "x", SHAPE(1, 8, 5, 5)), U, 0.02f, 9);
+    int w = pair(g, both_input(g, "w", SHAPE(8, 8, 1, 1)), S, 0.02f, 0);
+
+    (void)state;
+    check(g, NODE(g, OP_CONV, x, w), 1e-5, "weights are not constant", 4,
+          "Conv with weights that are an input");
+    g = graph_new();
+    x = both_input(g, "x", SHAPE(1, 8, 5, 5));
+    check(g, NODE(g, OP_CONV, x, weights(g, SHAPE(8, 8, 1, 1), 0, false)), 1e-5,
+          "the input is not quantized", 0, "Conv of floats");
+}
+
+/* Without VNNI, pairs of 8-bit products saturate. */
+static void
+test_full_range(void **state)
+{
+    int8_t bytes[8 * 8];
+    struct graph *g = graph_new();
+    int x = pair(g, both_input(g, "x", SHAPE(1, 8, 5, 5)), U, 0.008f, 0), w;
+
+    (void)state;
+    memset(bytes, 127, sizeof bytes);
+    w = graph_add_const(g, NULL, S, &SHAPE(8, 8, 1, 1), bytes);
+    w = dequantize(g, w, S, 0.01f, 0);
+    check(g, quantize(g, NODE(g, OP_CONV, x, w), U, 0.1f, 0), 1,
+          engine_has_vnni() ? "dnn.conv/" : "without VNNI",
+          engine_has_vnni() ? 1 : 3, "Conv with weights of 127");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_shared_residual),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_two_activations),
+        cmocka_unit_test(test_movement),
+        cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_average),
+        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_not_joined),
+        cmocka_unit_test(test_full_range),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
