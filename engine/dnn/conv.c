@@ -76,6 +76,10 @@ types(const struct graph *g, const struct node *n, struct plan *p,
         return err_set(e, ERR_UNSUPPORTED, "only one side is quantized");
     if (xq->n != 1)
         return err_set(e, ERR_UNSUPPORTED, "per-channel activation scale");
+    /* oneDNN halves the weights there, to make room for the shift to uint8. */
+    if (x->dtype == DTYPE_INT8 && !prim_has_vnni())
+        return err_set(e, ERR_UNSUPPORTED,
+                       "int8 input is inexact on a CPU without VNNI");
     fault = desc_weights_fault(w, wq, n->op == OP_CONV ? 0 : 1);
     if (fault != NULL)
         return err_set(e, ERR_UNSUPPORTED, "%s", fault);

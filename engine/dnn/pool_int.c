@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AveragePool and GlobalAveragePool of 8-bit tensors, channels last: sums are
- * exact in 32 bits, and one rounding follows at the end, to the scale of the
- * output (or none, to float32).
+ * Pooling of 8-bit tensors, channels last.  Averages: sums are exact in 32
+ * bits, and one rounding follows at the end, to the scale of the output (or
+ * none, to float32).  Maxima: for where oneDNN has only its reference code.
  */
+#include <string.h>
+
 #include "base/mem.h"
 #include "engine/dnn/desc.h"
 #include "engine/dnn/grid.h"
@@ -15,12 +17,18 @@ enum { CHUNK = 512 }; /* channels in work at once */
 
 struct pool {
     struct window w;
-    bool count_pad;
+    bool max, count_pad;
     int64_t images, channels;
     enum dtype from, to;
     float in_scale, out_scale;
     int32_t in_zero, out_zero;
 };
+
+static bool
+is_max(const struct node *n)
+{
+    return n->op == OP_MAX_POOL || n->op == OP_GLOBAL_MAX_POOL;
+}
 
 /* Sums stay below 2^31 and the padding that counts is that of the node. */
 static bool
@@ -50,7 +58,7 @@ read_window(const struct graph *g, const struct node *n, struct window *w)
 
     if (x->rank < 3 || x->rank > 5)
         return false;
-    if (n->op != OP_GLOBAL_AVERAGE_POOL)
+    if (n->op == OP_AVERAGE_POOL || n->op == OP_MAX_POOL)
         return window_of(g, n, w, &e) == 0 && window_fits(n, w);
     *w = (struct window){.n = x->rank - 2};
     for (int i = 0; i < WINDOW_MAX; i++) {
@@ -60,17 +68,30 @@ read_window(const struct graph *g, const struct node *n, struct window *w)
     return window_fits(n, w);
 }
 
+/* An average changes the scale, a maximum does not know it. */
+static bool
+scales_fit(const struct graph *g, const struct node *n)
+{
+    const struct value *y = node_out(g, n, 0);
+    const struct qparam *q = node_in_q(n, 0);
+
+    if (is_max(n))
+        return n->in_q == NULL && n->out_q == NULL &&
+               y->dtype == node_in(g, n, 0)->dtype &&
+               (n->n_out < 2 || n->out[1] < 0);
+    return q != NULL && q->n == 1 &&
+           (n->out_q == NULL ? y->dtype == DTYPE_FLOAT
+                             : n->out_q->n == 1 && dtype_is_8bit(y->dtype));
+}
+
 static bool
 fits(const struct graph *g, const struct node *n)
 {
-    const struct value *x = node_in(g, n, 0), *y = node_out(g, n, 0);
-    const struct qparam *q = node_in_q(n, 0);
     struct window w;
 
-    return q != NULL && q->n == 1 && dtype_is_8bit(x->dtype) &&
-           n->n_posts == 0 && desc_nonempty(x) && desc_nonempty(y) &&
-           (n->out_q == NULL ? y->dtype == DTYPE_FLOAT
-                             : n->out_q->n == 1 && dtype_is_8bit(y->dtype)) &&
+    return dtype_is_8bit(node_in(g, n, 0)->dtype) && n->n_posts == 0 &&
+           desc_nonempty(node_in(g, n, 0)) &&
+           desc_nonempty(node_out(g, n, 0)) && scales_fit(g, n) &&
            read_window(g, n, &w);
 }
 
@@ -89,8 +110,11 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
     p->channels = x->shape.dim[1];
     p->from = x->dtype;
     p->to = y->dtype;
-    p->in_scale = node_in_q(n, 0)->scale[0];
-    p->in_zero = node_in_q(n, 0)->zero[0];
+    p->max = is_max(n);
+    if (n->in_q != NULL) {
+        p->in_scale = n->in_q[0]->scale[0];
+        p->in_zero = n->in_q[0]->zero[0];
+    }
     if (n->out_q != NULL) {
         p->out_scale = n->out_q->scale[0];
         p->out_zero = n->out_q->zero[0];
@@ -120,31 +144,51 @@ struct pool_run {
     char *y;
 };
 
-/* Channels [c, c + n) of one output point; at: first input point, from and to:
+/* Where an output point looks: its first input point (perhaps outside), and
  * the part of the window that exists. */
+struct look {
+    int64_t image, at[WINDOW_MAX], from[WINDOW_MAX], to[WINDOW_MAX];
+};
+
+/* Channels [c, c + n) of every input point of the window: added to sum, or
+ * their maximum to max. */
 static void
-average(const struct pool_run *r, int64_t image, const int64_t *at,
-        const int64_t *from, const int64_t *to, int64_t c, int64_t n, char *out)
+visit(const struct pool_run *r, const struct look *l, int64_t c, int64_t n,
+      int32_t *sum, void *max)
 {
     const struct pool *p = r->p;
     const struct window *w = &p->w;
+
+    for (int64_t i = l->from[0]; i < l->to[0]; i++)
+        for (int64_t j = l->from[1]; j < l->to[1]; j++)
+            for (int64_t k = l->from[2]; k < l->to[2]; k++) {
+                int64_t point = l->image;
+                const char *x;
+
+                point = point * w->in[0] + l->at[0] + i * w->dilation[0];
+                point = point * w->in[1] + l->at[1] + j * w->dilation[1];
+                point = point * w->in[2] + l->at[2] + k * w->dilation[2];
+                x = r->x + point * p->channels + c;
+                if (p->max)
+                    row_max(max, x, p->from, n);
+                else
+                    row_accumulate(sum, x, p->from, n);
+            }
+}
+
+static void
+average(const struct pool_run *r, const struct look *l, int64_t c, int64_t n,
+        char *out)
+{
+    const struct pool *p = r->p;
     int64_t valid = 1, area = 1;
     int32_t sum[CHUNK] = {0};
     float f[CHUNK];
 
-    for (int64_t i = from[0]; i < to[0]; i++)
-        for (int64_t j = from[1]; j < to[1]; j++)
-            for (int64_t k = from[2]; k < to[2]; k++) {
-                int64_t point = image;
-
-                point = point * w->in[0] + at[0] + i * w->dilation[0];
-                point = point * w->in[1] + at[1] + j * w->dilation[1];
-                point = point * w->in[2] + at[2] + k * w->dilation[2];
-                row_accumulate(sum, r->x + point * p->channels + c, p->from, n);
-            }
+    visit(r, l, c, n, sum, NULL);
     for (int i = 0; i < WINDOW_MAX; i++) {
-        valid *= to[i] - from[i];
-        area *= w->kernel[i];
+        valid *= l->to[i] - l->from[i];
+        area *= p->w.kernel[i];
     }
     row_load(f, sum, DTYPE_INT32, n,
              p->in_scale / (float)(p->count_pad ? area : valid),
@@ -156,21 +200,27 @@ static void
 one_point(void *arg, int64_t i)
 {
     const struct pool_run *r = arg;
-    const struct window *w = &r->p->w;
-    int64_t rest = i, at[WINDOW_MAX], from[WINDOW_MAX], to[WINDOW_MAX];
-    size_t element = dtype_size(r->p->to);
+    const struct pool *p = r->p;
+    const struct window *w = &p->w;
+    struct look l = {.image = i};
+    char *y = r->y + (size_t)(i * p->channels) * dtype_size(p->to);
 
-    for (int k = WINDOW_MAX; k-- > 0; rest /= w->out[k]) {
-        int64_t o = rest % w->out[k];
+    for (int k = WINDOW_MAX; k-- > 0; l.image /= w->out[k]) {
+        int64_t o = l.image % w->out[k];
 
-        at[k] = o * w->stride[k] - w->begin[k];
-        span(w, k, o, &from[k], &to[k]);
+        l.at[k] = o * w->stride[k] - w->begin[k];
+        span(w, k, o, &l.from[k], &l.to[k]);
     }
-    for (int64_t c = 0; c < r->p->channels; c += CHUNK) {
-        int64_t n = r->p->channels - c;
+    if (p->max) {
+        memset(y, p->from == DTYPE_INT8 ? -128 : 0, (size_t)p->channels);
+        visit(r, &l, 0, p->channels, NULL, y);
+        return;
+    }
+    for (int64_t c = 0; c < p->channels; c += CHUNK) {
+        int64_t n = p->channels - c;
 
-        average(r, rest, at, from, to, c, n < CHUNK ? n : CHUNK,
-                r->y + (size_t)(i * r->p->channels + c) * element);
+        average(r, &l, c, n < CHUNK ? n : CHUNK,
+                y + (size_t)c * dtype_size(p->to));
     }
 }
 
@@ -209,4 +259,6 @@ done(struct step *s)
     }
 
 POOL(dnn_average_pool_int, OP_AVERAGE_POOL);
+POOL(dnn_max_pool_int, OP_MAX_POOL);
+POOL(dnn_global_max_pool_int, OP_GLOBAL_MAX_POOL);
 POOL(dnn_global_average_pool_int, OP_GLOBAL_AVERAGE_POOL);

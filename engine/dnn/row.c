@@ -305,6 +305,28 @@ row_accumulate(int32_t *sum, const void *x, enum dtype t, int64_t n)
         accumulate_s8(sum, x, n);
 }
 
+#define MAXIMUM(name, type)                                                    \
+    INLINE void name##_body(type *restrict max, const type *restrict x,        \
+                            int64_t n)                                         \
+    {                                                                          \
+        SIMD for (int64_t i = 0; i < n; i++) max[i] =                          \
+            x[i] > max[i] ? x[i] : max[i];                                     \
+    }                                                                          \
+    VARIANTS(name, (type *restrict max, const type *restrict x, int64_t n),    \
+             (max, x, n))
+
+MAXIMUM(max_u8, uint8_t)
+MAXIMUM(max_s8, int8_t)
+
+void
+row_max(void *max, const void *x, enum dtype t, int64_t n)
+{
+    if (t == DTYPE_UINT8)
+        max_u8(max, x, n);
+    else
+        max_s8(max, x, n);
+}
+
 INLINE void
 blend_body(float *restrict y, const float *a, const float *b, const float *c,
            const float *d, float v, float u, int64_t n)

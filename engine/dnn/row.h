@@ -42,6 +42,9 @@ void row_blend(float *y, const float *a, const float *b, const float *c,
 /* sum[i] += x[i], INT8 or UINT8. */
 void row_accumulate(int32_t *sum, const void *x, enum dtype t, int64_t n);
 
+/* max[i] becomes the larger of itself and x[i], INT8 or UINT8. */
+void row_max(void *max, const void *x, enum dtype t, int64_t n);
+
 /* The largest magnitude; NaN counts as nothing. */
 float row_max_abs(const float *x, int64_t n);
 

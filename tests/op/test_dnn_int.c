@@ -98,7 +98,8 @@ count(const char *text, const char *part)
     return n;
 }
 
-/* As both_check, and the fast way has exactly n_pairs Q and DQ steps left. */
+/* As both_check, and the fast way has exactly n_pairs Q and DQ steps left (-1:
+ * any number). */
 static void
 check(struct graph *g, int y, double tol, const char *want, int n_pairs,
       const char *what)
@@ -112,7 +113,7 @@ check(struct graph *g, int y, double tol, const char *want, int n_pairs,
     mem_free(t.data);
     graph_free(&copy);
     both_check(g, y, tol, want, what);
-    if (count(fast.text, "quantize/") != n_pairs)
+    if (n_pairs >= 0 && count(fast.text, "quantize/") != n_pairs)
         fail_msg("%s: want %d quantize steps: %s", what, n_pairs, fast.text);
 }
 
@@ -160,6 +161,9 @@ one_conv(const struct conv_case *c, int i)
     if (c->y != DTYPE_FLOAT)
         y = quantize(g, y, c->y, 0.03f, c->y_zero);
     snprintf(what, sizeof what, "Conv case %d", i);
+    /* There oneDNN has no exact or no fast kernel for these. */
+    if ((c->x == DTYPE_INT8 || c->group == 17) && !engine_has_vnni())
+        n_pairs = -1;
     check(g, y, c->y == DTYPE_FLOAT ? 1e-4 : 1, "dnn.conv/", n_pairs, what);
 }
 
