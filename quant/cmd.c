@@ -154,14 +154,26 @@ cmd_shape(const struct shape *s)
     return j;
 }
 
-int
-cmd_print(json_t *j, int exit_code)
+static int
+print(json_t *j, size_t flags, int exit_code)
 {
-    bool ok = json_dumpf(j, stdout, JSON_INDENT(2)) == 0;
+    bool ok = json_dumpf(j, stdout, flags | JSON_REAL_PRECISION(9)) == 0;
 
     putchar('\n');
     json_decref(j);
     return fflush(stdout) == 0 && ok ? exit_code : CMD_INTERNAL;
+}
+
+int
+cmd_print(json_t *j, int exit_code)
+{
+    return print(j, JSON_INDENT(2), exit_code);
+}
+
+int
+cmd_print_line(json_t *j, int exit_code)
+{
+    return print(j, JSON_COMPACT, exit_code);
 }
 
 size_t

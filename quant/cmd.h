@@ -102,6 +102,9 @@ struct json_t *cmd_shape(const struct shape *s);
 /* Prints and frees it; returns exit_code, or CMD_INTERNAL when stdout broke. */
 int cmd_print(struct json_t *j, int exit_code);
 
+/* The same in one line, for a program that reads line by line. */
+int cmd_print_line(struct json_t *j, int exit_code);
+
 /* The commands. */
 int cmd_bench(const struct cmd *c, int argc, char **argv);
 int cmd_check(const struct cmd *c, int argc, char **argv);

@@ -10,67 +10,22 @@
 #include "base/mem.h"
 #include "engine/ir/graph.h"
 #include "quant/cmd.h"
-
-/* Steps of one operator: how many there are, how many run in int8. */
-struct tally {
-    char op[32];
-    int n, n_int8;
-};
+#include "quant/coverage.h"
 
 struct inspection {
     const char *path;
     int opset;
     size_t nodes;
     json_t *steps;
-    struct tally heavy[8]; /* operators that have weights */
-    int n_heavy;
-    int n_steps, n_ref, n_plain;
+    struct coverage coverage;
 };
-
-static bool
-is_heavy(const char *op)
-{
-    static const char *const heavy[] = {"Conv", "ConvTranspose", "Gemm",
-                                        "MatMul", "MatMulInteger"};
-
-    for (size_t i = 0; i < sizeof heavy / sizeof *heavy; i++)
-        if (strcmp(op, heavy[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool
-is_int8(const struct model_step *s)
-{
-    return strstr(s->precision, "int8") != NULL;
-}
-
-static void
-count(struct inspection *in, const struct model_step *s)
-{
-    int i = 0;
-
-    in->n_steps++;
-    in->n_ref += strncmp(s->impl, "ref", 3) == 0;
-    in->n_plain += strncmp(s->kernel, "ops.", 4) == 0 &&
-                   strcmp(s->kernel, "ops.view") != 0;
-    if (!is_heavy(s->op))
-        return;
-    while (i < in->n_heavy && strcmp(in->heavy[i].op, s->op) != 0)
-        i++;
-    if (i == in->n_heavy)
-        snprintf(in->heavy[in->n_heavy++].op, sizeof in->heavy[0].op, "%s",
-                 s->op);
-    in->heavy[i].n++;
-    in->heavy[i].n_int8 += is_int8(s);
-}
 
 static void
 each_step(void *arg, const struct model_step *s)
 {
     struct inspection *in = arg;
 
-    count(in, s);
+    coverage_add(&in->coverage, s);
     json_array_append_new(
         in->steps,
         json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "node",
@@ -100,13 +55,14 @@ static json_t *
 inspection_json(const struct inspection *in, const struct model *m)
 {
     struct model_memory mem;
-    json_t *heavy = json_object();
+    const struct coverage *c = &in->coverage;
+    json_t *layers = json_object();
 
     model_memory(m, &mem);
-    for (int i = 0; i < in->n_heavy; i++)
-        json_object_set_new(heavy, in->heavy[i].op,
-                            json_pack("{s:i, s:i}", "steps", in->heavy[i].n,
-                                      "int8", in->heavy[i].n_int8));
+    for (int i = 0; i < c->n_ops; i++)
+        json_object_set_new(layers, c->ops[i].op,
+                            json_pack("{s:i, s:i}", "steps", c->ops[i].n,
+                                      "int8", c->ops[i].n_int8));
     return json_pack(
         "{s:o, s:i, s:I, s:o, s:o, s:i, s:{s:I, s:I}, s:{s:s, s:s, s:b}, s:O,"
         " s:{s:i, s:i, s:i, s:o}}",
@@ -117,8 +73,8 @@ inspection_json(const struct inspection *in, const struct model *m)
         model_max_batch(m), "bytes", "weights", (json_int_t)mem.weights,
         "packed", (json_int_t)mem.packed, "engine", "isa", engine_isa(),
         "onednn", engine_dnn_version(), "vnni", engine_has_vnni(), "steps",
-        in->steps, "summary", "steps", in->n_steps, "ref", in->n_ref, "plain",
-        in->n_plain, "int8", heavy);
+        in->steps, "summary", "steps", c->n_steps, "ref", c->n_ref, "plain",
+        c->n_plain, "int8", layers);
 }
 
 static void
@@ -185,7 +141,7 @@ static void
 print_inspection(const struct inspection *in, const struct model *m)
 {
     struct model_memory mem;
-    char a[32], b[32];
+    char a[32], b[32], text[400];
 
     model_memory(m, &mem);
     printf("%-8s %s: opset %d, %zu nodes\n", "model", in->path, in->opset,
@@ -197,12 +153,11 @@ print_inspection(const struct inspection *in, const struct model *m)
     printf("%-8s %s, oneDNN %s\n\n", "engine", engine_isa(),
            engine_dnn_version());
     print_steps(in);
-    printf("\n%d steps: ", in->n_steps);
-    for (int i = 0; i < in->n_heavy; i++)
-        printf("%d of %d %s in int8; ", in->heavy[i].n_int8, in->heavy[i].n,
-               in->heavy[i].op);
-    printf("%d by plain C kernels; %d by oneDNN reference code\n", in->n_plain,
-           in->n_ref);
+    printf("\n%d steps: %s; %d by plain C kernels; %d by oneDNN reference "
+           "code\n",
+           in->coverage.n_steps,
+           coverage_text(&in->coverage, text, sizeof text),
+           in->coverage.n_plain, in->coverage.n_ref);
 }
 
 static int

@@ -3,6 +3,7 @@ libquant_a_CFLAGS = $(AM_CFLAGS) $(LIBZIP_CFLAGS) $(JANSSON_CFLAGS)
 libquant_a_SOURCES = \
 	quant/bench.c quant/bench.h \
 	quant/convert.c quant/convert.h \
+	quant/coverage.c quant/coverage.h \
 	quant/data.c quant/data.h \
 	quant/dynamic.c \
 	quant/entropy.c \
@@ -27,12 +28,19 @@ libquant_a_SOURCES = \
 bin_PROGRAMS += quantctl
 quantctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 quantctl_SOURCES = \
+	quant/advice.c quant/advice.h \
 	quant/cmd.c quant/cmd.h \
 	quant/cmd_bench.c \
 	quant/cmd_check.c \
+	quant/cmd_compare.c \
 	quant/cmd_inspect.c \
+	quant/cmd_quantize.c \
 	quant/cmd_run.c \
 	quant/cmd_verify.c \
-	quant/quantctl.c
+	quant/progress.c quant/progress.h \
+	quant/quantctl.c \
+	quant/report.c quant/report.h \
+	quant/scratch.c quant/scratch.h \
+	quant/trial.c quant/trial.h
 quantctl_LDADD = libquant.a $(ENGINE_A) $(ENGINE_LIBS) $(LIBZIP_LIBS) \
 	$(JANSSON_LIBS)

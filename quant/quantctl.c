@@ -16,6 +16,10 @@ static const struct cmd cmds[] = {
      "Compares a model's answers with expected ones", cmd_verify},
     {"check", "MODEL [--like MODEL] [--calibration X] [--validation Y]",
      "Tells whether a model can be served", cmd_check},
+    {"quantize", "MODEL -o OUT [--calibration DATA] [--validation DATA]",
+     "Makes a variant, judges it and reports", cmd_quantize},
+    {"compare", "A B --data DATA", "Judges a variant B of a model A",
+     cmd_compare},
     {"bench", "MODEL... [--batch N] [--threads N] [--seconds S]",
      "Times models, side by side when there are several", cmd_bench},
 };

@@ -136,22 +136,41 @@ by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The hashes in order; NULL without samples or memory. */
+static uint64_t *
+sorted_hashes(const struct seen *s)
+{
+    size_t bytes = s->hashes.n * sizeof *s->hashes.at;
+    uint64_t *v = bytes == 0 ? NULL : mem_try(1, bytes);
+
+    if (v == NULL)
+        return NULL;
+    memcpy(v, s->hashes.at, bytes);
+    qsort(v, s->hashes.n, sizeof *v, by_value);
+    return v;
+}
+
+int64_t
+seen_distinct(const struct seen *s)
+{
+    uint64_t *v = sorted_hashes(s);
+    int64_t n = 0;
+
+    for (size_t i = 0; v != NULL && i < s->hashes.n; i++)
+        n += i == 0 || v[i] != v[i - 1];
+    mem_free(v);
+    return n;
+}
+
 int64_t
 seen_overlap(const struct seen *a, const struct seen *b)
 {
-    size_t bytes = a->hashes.n * sizeof *a->hashes.at;
-    uint64_t *sorted = mem_try(a->hashes.n, sizeof *sorted);
+    uint64_t *v = sorted_hashes(a);
     int64_t n = 0;
 
-    if (sorted == NULL || bytes == 0) {
-        mem_free(sorted);
-        return 0;
-    }
-    memcpy(sorted, a->hashes.at, bytes);
-    qsort(sorted, a->hashes.n, sizeof *sorted, by_value);
-    for (size_t i = 0; i < b->hashes.n; i++)
-        n += bsearch(&b->hashes.at[i], sorted, a->hashes.n, sizeof *sorted,
-                     by_value) != NULL;
-    mem_free(sorted);
+    for (size_t i = 0; v != NULL && i < b->hashes.n; i++)
+        n += bsearch(&b->hashes.at[i], v, a->hashes.n, sizeof *v, by_value) !=
+             NULL;
+    mem_free(v);
     return n;
 }

@@ -35,6 +35,9 @@ int64_t seen_n(const struct seen *s);
 
 void seen_stats(const struct seen *s, int input, struct seen_stats *out);
 
+/* How many of them differ from all others. */
+int64_t seen_distinct(const struct seen *s);
+
 /* How many samples of b are, byte for byte, samples of a. */
 int64_t seen_overlap(const struct seen *a, const struct seen *b);
 

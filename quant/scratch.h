@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A folder for half-written files that is gone whatever happens: also when the
+ * process is told to stop (SIGINT, SIGTERM, SIGHUP).
+ */
+#ifndef QUANT_SCRATCH_H
+#define QUANT_SCRATCH_H
+
+#include "base/err.h"
+
+/*
+ * Makes FILE.tmpPID beside file, and from now on removes it when one of the
+ * signals comes, which then ends the process as it would have.  Once a
+ * process, before it starts threads.
+ */
+int scratch_new(const char *file, struct err *e);
+
+/* A path in it: sub is a folder made on demand.  mem_free() frees it. */
+char *scratch_path(const char *sub, const char *name, struct err *e);
+
+/* Removes it. */
+void scratch_free(void);
+
+#endif
