@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From an FP32 model to a variant and the report that says what it costs and
- * gains: parse, calibrate, quantize, validate, benchmark.
+ * gains: parse, calibrate, quantize, validate, benchmark.  A variant that was
+ * made elsewhere (--ready-made) is judged in the same way.
  *
  * Files are made in a folder of their own and renamed at the end, so that a
  * run which is stopped leaves nothing behind.  A variant that the policy
@@ -21,7 +22,7 @@
 #include "quant/scratch.h"
 
 struct job {
-    const char *model, *out, *report_path, *variant, *recipe;
+    const char *model, *out, *ready_made, *report_path, *variant, *recipe;
     const char *calibrator, *granularity, *calibration, *validation;
     struct texts exclude;
     const char *later[4]; /* options of recipes that are not there yet */
@@ -123,8 +124,11 @@ check_options(struct job *job, struct err *e)
     if (strcmp(job->recipe, "static") == 0 && job->calibration == NULL)
         return err_set(e, ERR_INVALID,
                        "recipe static needs --calibration data");
-    if (job->out == NULL && strcmp(job->recipe, "none") != 0)
+    if (job->out == NULL && job->ready_made == NULL &&
+        strcmp(job->recipe, "none") != 0)
         return err_set(e, ERR_INVALID, "-o OUT is missing");
+    if (job->out != NULL && job->ready_made != NULL)
+        return err_set(e, ERR_INVALID, "either -o OUT or --ready-made FILE");
     o->calibrator = (enum quant_calibrator)calibrator;
     o->per_tensor = strcmp(job->granularity, "tensor") == 0;
     o->samples = job->samples;
@@ -191,14 +195,32 @@ quantize(struct job *job, const char *recipe, struct quant_result *r,
     return quant_dynamic(job->graph, &job->options, r, out, e);
 }
 
-/* Quantizes by one recipe and puts the result on trial. */
+/* Puts a variant's file on trial. */
+static int
+try_file(struct job *job, const char *path, const char *recipe,
+         const char *variant, struct err *e)
+{
+    struct report *r = &job->report;
+    int k = r->n_trials++, rc;
+    struct trial *t = &r->trials[k];
+
+    t->variant = job->variant != NULL ? job->variant : variant;
+    t->recipe = recipe;
+    r->policy.tries = r->n_trials;
+    rc = trial_open(path, job->valid != NULL ? job->valid : job->calib,
+                    &t->side, e);
+    if (rc != 0)
+        return rc;
+    return trial_run(t, &r->baseline, job->valid, &r->policy, job->seconds,
+                     job->progress, e);
+}
+
+/* Quantizes by one recipe; what is tried is the file that would be served. */
 static int
 try_recipe(struct job *job, const char *recipe, const char *variant,
            struct err *e)
 {
-    struct report *r = &job->report;
-    int k = r->n_trials, rc;
-    struct trial *t = &r->trials[k];
+    int k = job->report.n_trials, rc;
     const char *slash = strrchr(job->out, '/');
     struct graph *g;
 
@@ -210,18 +232,8 @@ try_recipe(struct job *job, const char *recipe, const char *variant,
     graph_free(&g);
     if (rc != 0)
         return rc;
-    *t =
-        (struct trial){.variant = job->variant != NULL ? job->variant : variant,
-                       .recipe = recipe,
-                       .quant = &job->results[k]};
-    r->n_trials++;
-    r->policy.tries = r->n_trials;
-    rc = trial_open(job->paths[k], job->valid != NULL ? job->valid : job->calib,
-                    &t->side, e);
-    if (rc == 0)
-        rc = trial_run(t, &r->baseline, job->valid, &r->policy, job->seconds,
-                       job->progress, e);
-    return rc;
+    job->report.trials[k].quant = &job->results[k];
+    return try_file(job, job->paths[k], recipe, variant, e);
 }
 
 /* The better state wins; of equals, what was tried first. */
@@ -239,24 +251,18 @@ choose(struct report *r)
 static int
 try_auto(struct job *job, struct err *e)
 {
-    struct report *r = &job->report;
-    int rc = ERR_UNSUPPORTED;
+    const struct report *r = &job->report;
+    int rc;
 
     if (job->calib != NULL) {
         rc = try_recipe(job, "static", "int8", e);
-        if (rc != 0 && rc != ERR_UNSUPPORTED)
+        if ((rc != 0 && rc != ERR_UNSUPPORTED) ||
+            (rc == 0 && r->trials[0].verdict.state != POLICY_REJECTED))
             return rc;
-        if (rc == 0 && r->trials[0].verdict.state != POLICY_REJECTED)
-            return 0;
     }
-    if (rc == 0) {
-        /* Dynamic quantization may have nothing to do where static had. */
-        if ((rc = try_recipe(job, "dynamic", "int8-dynamic", e)) ==
-            ERR_UNSUPPORTED)
-            rc = 0;
-        return rc;
-    }
-    return try_recipe(job, "dynamic", "int8-dynamic", e);
+    rc = try_recipe(job, "dynamic", "int8-dynamic", e);
+    /* Dynamic may find nothing to do where static did. */
+    return rc == ERR_UNSUPPORTED && r->n_trials > 0 ? 0 : rc;
 }
 
 static int
@@ -265,7 +271,9 @@ make_variant(struct job *job, struct err *e)
     struct report *r = &job->report;
     int rc;
 
-    if (strcmp(job->recipe, "static") == 0)
+    if (job->ready_made != NULL)
+        rc = try_file(job, job->ready_made, "ready-made", "int8-qat", e);
+    else if (strcmp(job->recipe, "static") == 0)
         rc = try_recipe(job, "static", "int8", e);
     else if (strcmp(job->recipe, "dynamic") == 0)
         rc = try_recipe(job, "dynamic", "int8-dynamic", e);
@@ -366,7 +374,7 @@ publish(struct job *job, struct err *e)
     r->unchanged = strcmp(now, r->baseline.sha256) == 0;
     if (job->calib != NULL && job->valid != NULL)
         r->overlap = seen_overlap(data_seen(job->calib), data_seen(job->valid));
-    if (r->chosen >= 0 &&
+    if (r->chosen >= 0 && job->paths[r->chosen] != NULL &&
         ((rc = file_sync(job->paths[r->chosen], e)) != 0 ||
          (rc = move(job->paths[r->chosen], job->out, e)) != 0))
         return rc;
@@ -383,7 +391,7 @@ work(struct job *job, struct err *e)
 
     if (rc != 0)
         return rc;
-    if (strcmp(job->recipe, "none") == 0) {
+    if (strcmp(job->recipe, "none") == 0 && job->ready_made == NULL) {
         r->no_why = "recipe none makes none";
         rc = time_baseline(job, e);
     } else {
@@ -433,7 +441,7 @@ run_job(struct job *job, const struct cmd_common *common)
     job->report.recipe = job->recipe;
     job->report.threads = common->threads;
     job->report.chosen = -1;
-    if (scratch_new(job->out != NULL ? job->out : job->model, &e) != 0)
+    if (job->out != NULL && scratch_new(job->out, &e) != 0)
         return cmd_fail(common->json, &e);
     job->progress = progress_new(common->json);
     if (work(job, &e) != 0) {
@@ -467,6 +475,8 @@ cmd_quantize(const struct cmd *c, int argc, char **argv)
     const struct option table[] = {
         {"output", 'o', OPTION_TEXT, "OUT", "the variant's file", &job.out, 0,
          0},
+        {"ready-made", 0, OPTION_TEXT, "FILE",
+         "makes none, but judges this variant", &job.ready_made, 0, 0},
         {"recipe", 'r', OPTION_TEXT, "R", "auto, none, dynamic, static",
          &job.recipe, 0, 0},
         {"calibration", 'c', OPTION_TEXT, "DATA", ".npz file or folder",

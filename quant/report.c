@@ -20,6 +20,15 @@ chosen(const struct report *r)
     return r->chosen >= 0 ? &r->trials[r->chosen] : NULL;
 }
 
+/* Where a file lies is the caller's affair; its name tells which it is. */
+static json_t *
+file_json(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return cmd_text(slash != NULL && slash[1] != '\0' ? slash + 1 : path);
+}
+
 static json_t *
 whole(size_t n)
 {
@@ -94,7 +103,7 @@ set_json(const struct report *r, const struct report_set *s)
     if (s->path == NULL)
         return json_null();
     return json_pack(
-        "{s:o, s:s, s:I, s:I, s:b, s:b, s:o}", "file", cmd_text(s->path),
+        "{s:o, s:s, s:I, s:I, s:b, s:b, s:o}", "file", file_json(s->path),
         "sha256", s->sha256, "samples", (json_int_t)data_n(s->data), "distinct",
         (json_int_t)seen_distinct(data_seen(s->data)), "labels",
         data_has_labels(s->data), "outputs", data_has_outputs(s->data),
@@ -481,7 +490,7 @@ report_json(const struct report *r)
     j = json_pack("{s:i, s:o, s:s, s:{s:o, s:s, s:o}, s:o, s:s, s:{s:o, s:o,"
                   " s:I}, s:o, s:o, s:o}",
                   "format", 1, "created", date_json(), "quantd", QUANTD_VERSION,
-                  "model", "file", cmd_text(r->baseline.path), "sha256",
+                  "model", "file", file_json(r->baseline.path), "sha256",
                   r->baseline.sha256, "bytes", whole(r->baseline.file_bytes),
                   "engine", engine_json(r), "recipe", r->recipe, "data",
                   "calibration", set_json(r, &r->calibration), "validation",
