@@ -1,3 +1,4 @@
 dist_doc_DATA += \
 	README.md \
-	doc/hacking.md
+	doc/hacking.md \
+	doc/openapi.json

@@ -24,6 +24,7 @@ libserver_a_SOURCES = \
 	server/loop.c server/loop.h \
 	server/manifest.c server/manifest.h \
 	server/meta.c server/meta.h \
+	server/metrics.c \
 	server/modelconf.c server/modelconf.h \
 	server/multipart.c server/multipart.h \
 	server/notify.c server/notify.h \
@@ -50,3 +51,19 @@ libserver_a_SOURCES = \
 	server/worker.c server/worker.h
 SERVER_LIBS = $(MICROHTTPD_LIBS) $(LIBUV_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) \
 	$(ZLIB_LIBS) $(NETTLE_LIBS) -lm -lpthread
+
+sbin_PROGRAMS += quantd
+quantd_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
+quantd_SOURCES = server/main.c
+quantd_LDADD = libserver.a $(ENGINE_A) $(SERVER_LIBS) $(ENGINE_LIBS)
+
+# The OpenAPI document as a string, with its indentation gone.
+nodist_libserver_a_SOURCES = server/openapi.c
+CLEANFILES += server/openapi.c
+server/openapi.c: $(top_srcdir)/doc/openapi.json
+	$(AM_V_GEN)$(MKDIR_P) server && { \
+	  echo '#include "server/meta.h"'; \
+	  echo 'const char meta_openapi_text[] ='; \
+	  $(SED) -e 's/^ *//' -e 's/\\/&&/g' -e 's/"/\\"/g' -e 's/.*/"&"/' \
+	    $(top_srcdir)/doc/openapi.json; \
+	  echo ';'; } > $@.tmp && mv $@.tmp $@

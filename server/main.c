@@ -30,6 +30,7 @@
 #include "server/repo.h"
 #include "server/stats.h"
 #include "server/tasks.h"
+#include "server/thread.h"
 #include "server/traffic.h"
 #include "server/watch.h"
 #include "server/worker.h"
@@ -254,6 +255,13 @@ repo_end(struct daemon *d)
     repo_close(&d->repo);
 }
 
+static void
+registry_end(struct daemon *d)
+{
+    traffic_free(&d->traffic);
+    registry_free(&d->registry);
+}
+
 static int
 registry_begin(struct daemon *d, struct err *e)
 {
@@ -269,16 +277,11 @@ registry_begin(struct daemon *d, struct err *e)
 
     d->registry = registry_new(&o);
     d->traffic = traffic_new(d->repo, d->registry);
-    if (watch_boot(d->repo, d->registry, d->traffic, e) != 0)
-        return e->code;
-    return registry_start(d->registry, e);
-}
-
-static void
-registry_end(struct daemon *d)
-{
-    traffic_free(&d->traffic);
-    registry_free(&d->registry);
+    if (watch_boot(d->repo, d->registry, d->traffic, e) == 0 &&
+        registry_start(d->registry, e) == 0)
+        return 0;
+    registry_end(d);
+    return e->code;
 }
 
 static struct job_options
@@ -306,8 +309,7 @@ jobs_begin(struct daemon *d, struct err *e)
 static void
 jobs_end(struct daemon *d)
 {
-    if (d->jobs != NULL)
-        jobs_stop(&d->jobs);
+    jobs_stop(&d->jobs);
 }
 
 static int
@@ -400,7 +402,14 @@ struct life {
     struct config *configs[64]; /* all that were in force, the last now */
     int n_configs;
     struct loop_timer *ready, *expire, *watchdog;
+    uint64_t since_ns;
 };
+
+static unsigned long
+up_ms(const struct life *l)
+{
+    return (unsigned long)((thread_now_ns() - l->since_ns) / 1000000);
+}
 
 static void
 say_restart(void *arg, const char *section, const char *key)
@@ -446,7 +455,8 @@ reload(struct life *l)
         d->config = l->configs[l->n_configs++];
         config_free(&fresh);
         apply(d);
-        log_event(LOG_NOTICE, "reloaded", "");
+        log_event(LOG_NOTICE, "reloaded", "file=%s",
+                  l->flags.config != NULL ? l->flags.config : default_config);
     }
     notify_send("READY=1");
 }
@@ -472,7 +482,7 @@ look_if_ready(void *arg)
         notify_send("EXTEND_TIMEOUT_USEC=30000000");
         return;
     }
-    log_event(LOG_NOTICE, "ready", "");
+    log_event(LOG_NOTICE, "ready", "ms=%lu", up_ms(l));
     notify_send("READY=1");
     loop_timer_free(&l->ready);
 }
@@ -553,7 +563,8 @@ run(struct life *l, struct err *e)
         rc = stages[up].start(d, e);
         if (rc != 0)
             err_wrap(e, "starting %s", stages[up].name);
-        up++; /* a part that failed to start is stopped, too */
+        else
+            up++;
     }
     if (rc == 0)
         rc = wait_for_the_end(l, e);
@@ -565,7 +576,7 @@ run(struct life *l, struct err *e)
 int
 main(int argc, char **argv)
 {
-    struct life l = {.n_configs = 0};
+    struct life l = {.since_ns = thread_now_ns()};
     struct config *c;
     struct auth *auth;
     struct err e;
@@ -595,7 +606,7 @@ main(int argc, char **argv)
     if (rc != 0)
         log_event(LOG_ERROR, "failed", "error=%s", e.msg);
     else
-        log_event(LOG_NOTICE, "stopped", "");
+        log_event(LOG_NOTICE, "stopped", "up_ms=%lu", up_ms(&l));
     for (int i = 0; i < l.n_configs; i++)
         config_free(&l.configs[i]);
     return rc != 0;
