@@ -114,6 +114,11 @@ open_file(struct external *x, const char *location, struct file_map *out,
         rc = err_set(e, ERR_INVALID,
                      "external data \"%s\": symbolic links are not followed",
                      label(location).text);
+    else if (fd < 0 && errno == ENOENT)
+        rc = err_set(e, ERR_INVALID,
+                     "external data \"%s\": there is no such file beside the "
+                     "model",
+                     label(location).text);
     else if (fd < 0)
         rc = err_errno(e, "external data \"%s\"", label(location).text);
     else

@@ -21,8 +21,8 @@ struct external {
 /*
  * The `bytes` bytes of t, mapped; they live as long as the arena and may lie
  * at any address.
- * Fails: ERR_INVALID when the location leaves the folder, or offset or length
- *        don't fit tensor or file; ERR_NOT_FOUND, ERR_IO.
+ * Fails: ERR_INVALID when the location leaves the folder or is not there, or
+ *        offset or length don't fit tensor or file; ERR_IO.
  */
 int external_map(struct external *x, const Onnx__TensorProto *t, size_t bytes,
                  const void **out, struct err *e);

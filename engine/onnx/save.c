@@ -72,6 +72,21 @@ check_node(const struct node *n, struct err *e)
     return 0;
 }
 
+/* The oldest opset in which this node means what it means here. */
+static int
+since(const struct node *n)
+{
+    if (n->op == OP_SPLIT && attr_find(n, "num_outputs") != NULL)
+        return REDUCE_AXES_OPSET;
+    if (n->op == OP_RESIZE &&
+        strcmp(attr_string(n, "coordinate_transformation_mode", ""),
+               "half_pixel_symmetric") == 0)
+        return 19;
+    if (n->op == OP_PAD && strcmp(attr_string(n, "mode", ""), "wrap") == 0)
+        return 19;
+    return op_info(n->op)->since;
+}
+
 static int
 survey(struct save *s, struct err *e)
 {
@@ -80,16 +95,13 @@ survey(struct save *s, struct err *e)
     s->opset = MIN_OPSET;
     for (size_t i = 0; i < g->nodes.n; i++) {
         const struct node *n = &g->nodes.at[i];
-        int since = op_info(n->op)->since;
 
         if (n->dead)
             continue;
         if (check_node(n, e) != 0)
             return e->code;
-        if (n->op == OP_SPLIT && attr_find(n, "num_outputs") != NULL)
-            since = REDUCE_AXES_OPSET;
-        if (since > s->opset)
-            s->opset = since;
+        if (since(n) > s->opset)
+            s->opset = since(n);
         for (int k = 0; k < n->n_in; k++)
             if (n->in[k] >= 0)
                 s->read[n->in[k]] = true;
@@ -109,11 +121,11 @@ ir_version(int opset)
 {
     static const struct {
         int opset, ir;
-    } since[] = {{21, 10}, {19, 9}, {15, 8}};
+    } from[] = {{21, 10}, {19, 9}, {15, 8}};
 
-    for (size_t i = 0; i < sizeof since / sizeof since[0]; i++)
-        if (opset >= since[i].opset)
-            return since[i].ir;
+    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++)
+        if (opset >= from[i].opset)
+            return from[i].ir;
     return 7;
 }
 

@@ -210,6 +210,18 @@ the_opset_is_what_the_nodes_need(void **state)
     assert_int_equal(h->opset, 14); /* Add */
     graph_free(&h);
     graph_free(&g);
+    make_begin(&m, 19);
+    m.graph.name = (char *)"resize";
+    make_input(&m, "x", DTYPE_FLOAT, MAKE_DIMS(1, 1, 4, 5));
+    make_input(&m, "s", DTYPE_FLOAT, MAKE_DIMS(4));
+    make_output(&m, "y", DTYPE_FLOAT, -1, NULL);
+    make_string(&m, make_node(&m, "Resize", "x,,s", "y"),
+                "coordinate_transformation_mode", "half_pixel_symmetric");
+    h = rewritten(&m, SIZE_MAX, &g);
+    assert_int_equal(h->opset, 19);
+    same_graph(g, h);
+    graph_free(&h);
+    graph_free(&g);
     make_begin(&m, 18);
     m.graph.name = (char *)"parts";
     make_input(&m, "x", DTYPE_FLOAT, MAKE_DIMS(4, 5));
