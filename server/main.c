@@ -258,6 +258,7 @@ repo_end(struct daemon *d)
 static void
 registry_end(struct daemon *d)
 {
+    registry_stop(d->registry);
     traffic_free(&d->traffic);
     registry_free(&d->registry);
 }
