@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/e2e/programs.py \
 	tests/e2e/test_100_digits.py \
 	tests/e2e/test_101_ppocr.py \
+	tests/e2e/test_102_qdq_steps.py \
 	tests/e2e/test_110_onnx_files.py
 
 # Copies ONNX files for tests/e2e/test_110_onnx_files.py.
