@@ -17,13 +17,18 @@ enum { ALL = 2 * HISTOGRAM_BINS, LEVELS = RANGE_STEPS + 1, CANDIDATES = 128 };
 
 /* Both signs in one row, zero at the border before bin HISTOGRAM_BINS. */
 struct row {
+    const struct histogram *h;
+    double width, floor_db;
     double bin[ALL];
     double before[ALL + 1]; /* values in the bins before this one */
 };
 
 static void
-row_init(struct row *r, const struct histogram *h)
+row_init(struct row *r, const struct histogram *h, double floor_db)
 {
+    r->h = h;
+    r->width = histogram_width(h);
+    r->floor_db = floor_db;
     r->before[0] = 0;
     for (int i = 0; i < ALL; i++) {
         r->bin[i] = i < HISTOGRAM_BINS ? (double)h->neg[HISTOGRAM_BINS - 1 - i]
@@ -64,65 +69,97 @@ divergence(const struct row *r, int a, int b)
     return kl;
 }
 
-/*
- * Moves one end from its outermost place inwards: *end is b when the other is
- * a, or a when the other is b.  Ranges of fewer than LEVELS bins would be
- * exact by construction and are not considered.
- */
-static double
-move_end(const struct row *r, int *a, int *b, int outermost, bool high)
+/* The range of the bins a to b - 1, no wider than what was seen. */
+static struct range
+range_of(const struct row *r, int a, int b)
 {
-    int innermost = high ? *a + LEVELS : *b - LEVELS;
-    int zero = HISTOGRAM_BINS, best = outermost;
+    double low = (a - HISTOGRAM_BINS) * r->width;
+    double high = (b - HISTOGRAM_BINS) * r->width;
+
+    return (struct range){fmaxf((float)low, fminf(r->h->min, 0)),
+                          fminf((float)high, fmaxf(r->h->max, 0))};
+}
+
+static double
+cost(const struct row *r, int a, int b)
+{
+    return range_sqnr_db(r->h, range_of(r, a, b)) < r->floor_db
+               ? INFINITY
+               : divergence(r, a, b);
+}
+
+/* A candidate end on the way from `outermost` (c == CANDIDATES) inwards. */
+static int
+step_in(int innermost, int outermost, int c)
+{
+    return innermost + (int)((long)(outermost - innermost) * c / CANDIDATES);
+}
+
+/*
+ * Where to put the upper end when the lower is a, or the lower when the upper
+ * is b.  Ranges of fewer than LEVELS bins would be exact by construction and
+ * are not considered.
+ */
+static int
+best_high(const struct row *r, int a, int outermost)
+{
+    int innermost = a + LEVELS, best = outermost;
     double least = INFINITY;
 
-    if (high && innermost < zero)
-        innermost = zero;
-    if (!high && innermost > zero)
-        innermost = zero;
-    for (int c = CANDIDATES; c >= 0; c--) {
-        int end =
-            innermost + (int)((long)(outermost - innermost) * c / CANDIDATES);
-        double kl;
+    if (innermost < HISTOGRAM_BINS)
+        innermost = HISTOGRAM_BINS;
+    for (int c = CANDIDATES; innermost <= outermost && c >= 0; c--) {
+        int end = step_in(innermost, outermost, c);
+        double kl = cost(r, a, end);
 
-        if (high ? outermost < innermost : outermost > innermost)
-            break;
-        kl = high ? divergence(r, *a, end) : divergence(r, end, *b);
         if (kl < least) {
             least = kl;
             best = end;
         }
     }
-    *(high ? b : a) = best;
-    return least;
+    return best;
+}
+
+static int
+best_low(const struct row *r, int b, int outermost)
+{
+    int innermost = b - LEVELS, best = outermost;
+    double least = INFINITY;
+
+    if (innermost > HISTOGRAM_BINS)
+        innermost = HISTOGRAM_BINS;
+    for (int c = CANDIDATES; innermost >= outermost && c >= 0; c--) {
+        int end = step_in(innermost, outermost, c);
+        double kl = cost(r, end, b);
+
+        if (kl < least) {
+            least = kl;
+            best = end;
+        }
+    }
+    return best;
 }
 
 struct range
-range_entropy(const struct histogram *h)
+range_entropy(const struct histogram *h, double floor_db)
 {
     struct row *r = mem_new(1, sizeof *r);
-    double width = histogram_width(h);
-    int a = HISTOGRAM_BINS, b = HISTOGRAM_BINS, low, high;
+    int low = HISTOGRAM_BINS, high = HISTOGRAM_BINS, a, b;
     struct range out;
 
-    row_init(r, h);
+    row_init(r, h, floor_db);
     for (int i = 0; i < ALL; i++)
         if (r->bin[i] > 0) {
-            a = i < a ? i : a;
-            b = i + 1 > b ? i + 1 : b;
+            low = i < low ? i : low;
+            high = i + 1 > high ? i + 1 : high;
         }
-    low = a;
-    high = b;
-    for (int round = 0; round < 2 && high - low > LEVELS; round++) {
-        move_end(r, &a, &b, high, true);
-        if (low < HISTOGRAM_BINS)
-            move_end(r, &a, &b, low, false);
+    a = low;
+    b = high;
+    for (int round = 0; round < 2; round++) {
+        b = best_high(r, a, high);
+        a = best_low(r, b, low);
     }
+    out = range_of(r, a, b);
     mem_free(r);
-    out.low = (float)((a - HISTOGRAM_BINS) * width);
-    out.high = (float)((b - HISTOGRAM_BINS) * width);
-    /* The outermost border lies a little beyond what was seen. */
-    out.low = fmaxf(out.low, fminf(h->min, 0));
-    out.high = fminf(out.high, fmaxf(h->max, 0));
     return out;
 }

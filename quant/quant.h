@@ -131,7 +131,7 @@ struct quant_tensor {
     float low, high;            /* range that the integers cover */
     float scale;
     int zero;       /* zero point, uint8 */
-    double clipped; /* share of the values outside the range */
+    double clipped; /* share of the values moved by more than half a step */
     double sqnr_db; /* of the values against their quantized form, expected */
 };
 

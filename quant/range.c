@@ -146,6 +146,9 @@ quantile(const struct side *s, double beyond)
     return 0;
 }
 
+/* What QUANT_ENTROPY may lose against the range of least noise: twice it. */
+static const double entropy_costs_db = 6;
+
 struct range
 range_choose(const struct histogram *h, enum quant_calibrator c,
              double percentile)
@@ -161,7 +164,8 @@ range_choose(const struct histogram *h, enum quant_calibrator c,
     case QUANT_MSE:
         return least_noise(&s);
     case QUANT_ENTROPY:
-        return range_entropy(h);
+        return range_entropy(h, range_sqnr_db(h, least_noise(&s)) -
+                                    entropy_costs_db);
     case QUANT_MINMAX:
         break;
     }
@@ -202,15 +206,17 @@ beyond_end(const struct side *s, double end)
 }
 
 double
-range_clipped(const struct histogram *h, struct range r)
+range_clipped(const struct histogram *h, struct range_u8 q)
 {
+    struct range r = range_of_u8(q);
+    double half = (double)q.scale / 2;
     struct sides s;
 
     if (h->n == 0)
         return 0;
     sides_init(&s, h);
-    return (beyond_end(&s.neg, -(double)r.low) +
-            beyond_end(&s.pos, (double)r.high)) /
+    return (beyond_end(&s.neg, half - (double)r.low) +
+            beyond_end(&s.pos, half + (double)r.high)) /
            (double)h->n;
 }
 

@@ -23,11 +23,14 @@ struct range range_choose(const struct histogram *h, enum quant_calibrator c,
                           double percentile);
 
 /*
- * KL divergence minimised over both ends of the range (entropy.c).
+ * KL divergence minimised over both ends of the range (entropy.c), among the
+ * ranges whose expected SQNR is at least floor_db: the divergence does not see
+ * how far a clipped value is moved, and where values crowd at a few points (a
+ * constant background) it would clip nearly all of the rest.
  * Idea: Migacz, 8-bit inference with TensorRT, GTC 2017; here both ends move,
  * and zeros, which cost nothing, are left out.
  */
-struct range range_entropy(const struct histogram *h);
+struct range range_entropy(const struct histogram *h, double floor_db);
 
 /* Integers 0 to RANGE_STEPS. */
 enum { RANGE_STEPS = 255 };
@@ -48,8 +51,8 @@ struct range_u8 range_u8(struct range r);
 /* The reals that the integers reach: what clips. */
 struct range range_of_u8(struct range_u8 q);
 
-/* Share of the values seen that lie outside r. */
-double range_clipped(const struct histogram *h, struct range r);
+/* Share of the values seen that q moves by more than half a step. */
+double range_clipped(const struct histogram *h, struct range_u8 q);
 
 /* Expected power of the values over that of their error, in dB; INFINITY
  * when there is nothing but zeros. */

@@ -119,7 +119,7 @@ describe(struct recipe *s, const struct watched *w)
         t.zero = q.zero;
         t.low = reach.low;
         t.high = reach.high;
-        t.clipped = range_clipped(h, reach);
+        t.clipped = range_clipped(h, q);
         t.sqnr_db = range_sqnr_db(h, reach);
     }
     s->line[w->value] = (int)s->result->tensors.n;
