@@ -64,6 +64,13 @@ cmd_fail(bool json, const struct err *e)
 }
 
 int
+cmd_name_file(struct err *e, const char *path)
+{
+    return strstr(e->msg, path) != NULL ? (int)e->code
+                                        : err_wrap(e, "%s", path);
+}
+
+int
 cmd_usage(const struct cmd *c, const char *fmt, ...)
 {
     va_list ap;

@@ -66,6 +66,10 @@ int cmd_usage(const struct cmd *c, const char *fmt, ...)
  */
 int cmd_fail(bool json, const struct err *e);
 
+/* Puts "PATH: " before the message unless it names the file already; returns
+ * the code. */
+int cmd_name_file(struct err *e, const char *path);
+
 /* "invalid", "unsupported" ... */
 const char *cmd_code_name(enum err_code code);
 

@@ -38,7 +38,7 @@ open_subject(struct comparison *b, struct subject *s, struct err *e)
     int rc = model_load(s->path, &o, &s->model, e);
 
     if (rc != 0)
-        return rc;
+        return cmd_name_file(e, s->path);
     s->shapes = mem_new((size_t)model_n_inputs(s->model), sizeof *s->shapes);
     if ((rc = cmd_shapes(s->model, b->batch, &b->shapes, s->shapes, e)) != 0 ||
         (rc = session_new(s->model, &s->session, e)) != 0 ||

@@ -169,7 +169,7 @@ inspect(struct inspection *in, const struct texts *shapes, struct model **m,
     int rc = graph_load(in->path, &g, e);
 
     if (rc != 0)
-        return rc;
+        return cmd_name_file(e, in->path);
     in->opset = g->opset;
     in->nodes = g->nodes.n;
     if ((rc = model_build(&g, &(struct model_options){0}, m, e)) != 0) {

@@ -314,8 +314,9 @@ open_all(struct job *job, struct err *e)
 
     progress_phase(job->progress, "parse", job->model);
     if ((rc = graph_load(job->model, &job->graph, e)) != 0 ||
-        (rc = graph_simplify(job->graph, e)) != 0 ||
-        (rc = trial_open(job->model, NULL, &r->baseline, e)) != 0)
+        (rc = graph_simplify(job->graph, e)) != 0)
+        return cmd_name_file(e, job->model);
+    if ((rc = trial_open(job->model, NULL, &r->baseline, e)) != 0)
         return rc;
     if ((rc = open_set(job, job->calibration, DATA_CALIBRATION, &job->calib,
                        &r->calibration, e)) != 0 ||

@@ -146,7 +146,7 @@ run_model(struct run *r, struct err *e)
     int n, rc = model_load(r->model, &(struct model_options){0}, &m, e);
 
     if (rc != 0)
-        return rc;
+        return cmd_name_file(e, r->model);
     n = model_n_inputs(m);
     in = mem_new((size_t)n, sizeof *in);
     if ((rc = load_inputs(r, m, in, e)) == 0 &&

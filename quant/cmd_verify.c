@@ -197,7 +197,9 @@ verify(struct verification *v, struct err *e)
 
     if (rc != 0)
         return rc;
-    if ((rc = model_load(v->model, &(struct model_options){0}, &m, e)) == 0)
+    if ((rc = model_load(v->model, &(struct model_options){0}, &m, e)) != 0)
+        cmd_name_file(e, v->model);
+    else
         rc = session_new(m, &s, e);
     for (int i = 0; i < testset_n(t) && rc == 0; i++)
         rc = check_set(v, m, s, t, i, e);

@@ -10,6 +10,7 @@
 #endif
 
 #include "base/mem.h"
+#include "quant/cmd.h"
 
 /* A run longer than this is not made longer still by a larger batch. */
 static const double longest_run_ns = 1e9;
@@ -114,25 +115,26 @@ first_run(struct trial_side *s, struct err *e)
  * The first model a process runs pays for the library's own pages and tables:
  * so none that is measured is the first.
  */
-static int
-pay_once(const char *path, struct err *e)
+static void
+pay_once(const char *path)
 {
     static bool paid;
     struct trial_side s = {0};
-    int rc = 0;
+    struct err e; /* what fails here fails again where it counts */
+    int rc;
 
     if (paid)
-        return 0;
+        return;
     paid = true;
-    rc = model_load(path, &(struct model_options){.max_batch = 1}, &s.model, e);
-    if (rc == 0 && (rc = trial_learn_shapes(&s, NULL, e)) == 0 &&
+    rc =
+        model_load(path, &(struct model_options){.max_batch = 1}, &s.model, &e);
+    if (rc == 0 && (rc = trial_learn_shapes(&s, NULL, &e)) == 0 &&
         s.shapes != NULL)
-        rc = first_run(&s, e);
+        first_run(&s, &e);
     trial_close(&s);
 #ifdef __GLIBC__
     malloc_trim(0); /* what was freed must not serve the next unseen */
 #endif
-    return rc;
 }
 
 int
@@ -144,17 +146,17 @@ trial_open(const char *path, struct data *shapes_of, struct trial_side *out,
     int rc;
 
     *out = (struct trial_side){.path = path, .file_bytes = file_bytes(path)};
-    if ((rc = digest_file(path, out->sha256, e)) != 0 ||
-        (rc = pay_once(path, e)) != 0)
+    if ((rc = digest_file(path, out->sha256, e)) != 0)
         return rc;
+    pay_once(path);
     before = resident();
     if ((rc = model_load(path, &o, &out->model, e)) != 0)
-        return rc;
+        return cmd_name_file(e, path);
     if ((rc = model_warm(out->model, e)) != 0 ||
         (rc = trial_learn_shapes(out, shapes_of, e)) != 0)
-        return err_wrap(e, "%s", path);
+        return cmd_name_file(e, path);
     if (out->shapes != NULL && (rc = first_run(out, e)) != 0)
-        return err_wrap(e, "%s", path);
+        return cmd_name_file(e, path);
     after = resident();
     out->resident = after > before ? after - before : 0;
     model_memory(out->model, &out->memory);

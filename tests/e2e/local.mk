@@ -1,10 +1,18 @@
 # Run by pytest (scripts/test), not by make check: see doc/hacking.md.
 EXTRA_DIST += \
+	tests/e2e/ctl.py \
 	tests/e2e/drawn.py \
 	tests/e2e/npm.py \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
 	tests/e2e/programs.py \
+	tests/e2e/test_010_quantctl_usage.py \
+	tests/e2e/test_011_quantctl_inspect.py \
+	tests/e2e/test_012_quantctl_run.py \
+	tests/e2e/test_013_quantctl_verify.py \
+	tests/e2e/test_014_quantctl_bench.py \
+	tests/e2e/test_015_quantctl_quantize.py \
+	tests/e2e/test_016_quantctl_compare.py \
 	tests/e2e/test_100_digits.py \
 	tests/e2e/test_101_ppocr.py \
 	tests/e2e/test_102_qdq_steps.py \
