@@ -3,6 +3,7 @@ dist_noinst_SCRIPTS += \
 	scripts/check-layers \
 	scripts/deps \
 	scripts/format \
+	scripts/make-resnet50 \
 	scripts/test
 dist_noinst_DATA += scripts/layers
 TESTS += scripts/check-layers

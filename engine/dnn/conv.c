@@ -152,7 +152,7 @@ try(const struct graph *g, const struct node *n, bool sum, struct plan *p,
             return rc;
         p->math.bias = p->bias;
     }
-    rc = desc_posts(g, n, true, sum, &p->conv.dst, &p->math, &p->call, e);
+    rc = desc_posts(g, n, 0, true, sum, &p->conv.dst, &p->math, &p->call, e);
     if (rc != 0)
         return rc;
     p->call.io[PRIM_SRC] = 0;

@@ -85,13 +85,48 @@ bool
 desc_sum_free(const struct graph *g, const struct node *n)
 {
     for (int i = 0; i < n->n_posts; i++)
-        if (n->posts[i].op == OP_ADD) {
+        if (n->posts[i].op == OP_ADD &&
+            node_in(g, n, n->posts[i].in)->data == NULL) {
             int id = n->in[n->posts[i].in];
 
             return graph_producer(g, id) != NULL && !graph_is_output(g, id) &&
                    reads_from(g, n, id) == 1;
         }
     return false;
+}
+
+static int
+operand_scale(const struct value *v, const struct qparam *q,
+              struct prim_post *p, struct err *e)
+{
+    p->scale = 1;
+    p->zero = 0;
+    if (q == NULL)
+        return v->dtype == DTYPE_FLOAT
+                   ? 0
+                   : err_set(e, ERR_UNSUPPORTED, "operand is %s",
+                             dtype_name(v->dtype));
+    if (q->n != 1)
+        return err_set(e, ERR_UNSUPPORTED, "operand has many scales");
+    p->scale = q->scale[0];
+    p->zero = q->zero[0];
+    return 0;
+}
+
+/* ADD or MUL with a constant number is a linear step without an operand. */
+static bool
+as_linear(const struct value *v, const struct qparam *q, struct prim_post *p)
+{
+    float c;
+
+    if (v->data == NULL || v->dtype != DTYPE_FLOAT || q != NULL ||
+        shape_n(&v->shape) != 1)
+        return false;
+    c = *(const float *)v->data;
+    p->alpha = p->kind == PRIM_ADD ? 1 : c;
+    p->beta = p->kind == PRIM_ADD ? c : 0;
+    p->kind = PRIM_LINEAR;
+    return true;
 }
 
 /* The operand of an ADD or MUL. */
@@ -101,33 +136,27 @@ operand(const struct graph *g, const struct node *n, bool image,
         struct err *e)
 {
     const struct value *v = node_in(g, n, in);
-    const struct qparam *q = node_in_q(n, in);
-    int rc;
+    size_t count = shape_n(&v->shape),
+           total = shape_n(&node_out(g, n, 0)->shape);
+    int rc = operand_scale(v, node_in_q(n, in), p, e);
 
-    p->scale = 1;
-    p->zero = 0;
-    if (q != NULL) {
-        if (q->n != 1)
-            return err_set(e, ERR_UNSUPPORTED, "operand has many scales");
-        p->scale = q->scale[0];
-        p->zero = q->zero[0];
-    } else if (v->dtype != DTYPE_FLOAT) {
-        return err_set(e, ERR_UNSUPPORTED, "operand is %s",
-                       dtype_name(v->dtype));
-    }
-    if (shape_n(&v->shape) == 1) {
-        p->other = *dst;
-        for (int i = 0; i < dst->rank; i++)
-            p->other.dim[i] = p->other.stride[i] = 1;
-    } else if (!shape_equal(&v->shape, &node_out(g, n, 0)->shape)) {
-        return err_set(e, ERR_UNSUPPORTED, "operand is broadcast");
-    } else if (image) {
+    if (rc != 0)
+        return rc;
+    if (image && count == total) {
         if ((rc = desc_image(v, &p->other, e)) != 0)
             return rc;
     } else {
         p->other = *dst;
     }
     p->other.dtype = v->dtype;
+    if (count == total)
+        return 0;
+    if (count != 1 && (image || (int64_t)count != dst->dim[dst->rank - 1]))
+        return err_set(e, ERR_UNSUPPORTED, "operand is broadcast");
+    for (int i = 0; i < dst->rank; i++)
+        if (count == 1 || i < dst->rank - 1)
+            p->other.dim[i] = 1;
+    desc_row_major(&p->other);
     return 0;
 }
 
@@ -143,24 +172,27 @@ one_post(const struct graph *g, const struct node *n, bool image,
     if (from->op != OP_ADD && from->op != OP_MUL)
         return 0;
     p->kind = from->op == OP_ADD ? PRIM_ADD : PRIM_MUL;
+    if (as_linear(node_in(g, n, from->in), node_in_q(n, from->in), p))
+        return 0;
     return operand(g, n, image, dst, from->in, p, e);
 }
 
 /* An ADD of as many bytes as the output has, the first such. */
 static bool
-can_sum(const struct value *v, const struct prim_post *p,
+can_sum(const struct value *v, const struct value *y, const struct prim_post *p,
         const struct prim_tensor *dst, const struct call *c)
 {
-    return c->sum < 0 && shape_n(&v->shape) > 1 &&
+    return c->sum < 0 && shape_n(&v->shape) == shape_n(&y->shape) &&
+           v->data == NULL &&
            dtype_size(p->other.dtype) == dtype_size(dst->dtype);
 }
 
 int
-desc_posts(const struct graph *g, const struct node *n, bool image, bool sum,
-           const struct prim_tensor *dst, struct prim_math *m, struct call *c,
-           struct err *e)
+desc_posts(const struct graph *g, const struct node *n, int first, bool image,
+           bool sum, const struct prim_tensor *dst, struct prim_math *m,
+           struct call *c, struct err *e)
 {
-    for (int i = 0; i < n->n_posts; i++) {
+    for (int i = first; i < n->n_posts; i++) {
         const struct post *from = &n->posts[i];
         struct prim_post *p = &m->post[m->n_posts];
         int rc = one_post(g, n, image, dst, from, p, e);
@@ -168,13 +200,13 @@ desc_posts(const struct graph *g, const struct node *n, bool image, bool sum,
         if (rc != 0)
             return rc;
         if (sum && p->kind == PRIM_ADD &&
-            can_sum(node_in(g, n, from->in), p, dst, c)) {
+            can_sum(node_in(g, n, from->in), node_out(g, n, 0), p, dst, c)) {
             const struct value *y = node_out(g, n, 0);
 
             p->kind = PRIM_SUM;
             c->sum = from->in;
             c->sum_bytes = shape_n(&y->shape) * dtype_size(y->dtype);
-        } else if (p->kind != PRIM_UNARY) {
+        } else if (p->kind == PRIM_ADD || p->kind == PRIM_MUL) {
             c->io[PRIM_POST + m->n_posts] = from->in;
         }
         m->n_posts++;

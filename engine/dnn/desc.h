@@ -25,16 +25,17 @@ int desc_plain(const struct value *v, struct prim_tensor *t, struct err *e);
 int desc_image(const struct value *v, struct prim_tensor *t, struct err *e);
 
 /*
- * The posts of n and the scale of its output, appended to m; addresses of the
- * operands are noted in c.  dst: output 0 as the primitive sees it.
+ * The posts of n from number `first` on and the scale of its output, appended
+ * to m; addresses of the operands are noted in c.
  *
+ * dst:  output 0 as the primitive sees it.
  * sum:  an ADD whose operand has the bytes of the output is done in place
  *       (call_run() copies the operand there if it must); otherwise it is read
  *       from where it is.
  */
-int desc_posts(const struct graph *g, const struct node *n, bool image,
-               bool sum, const struct prim_tensor *dst, struct prim_math *m,
-               struct call *c, struct err *e);
+int desc_posts(const struct graph *g, const struct node *n, int first,
+               bool image, bool sum, const struct prim_tensor *dst,
+               struct prim_math *m, struct call *c, struct err *e);
 
 /* True when the operand of n's first ADD is read by nobody after n: then in
  * place is the better way. */

@@ -210,31 +210,58 @@ types(const struct graph *g, const struct node *n, struct matmul_plan *p,
     return float_types(g, n, e);
 }
 
-/* Gemm's C: a constant vector is a bias, another tensor an operand to add. */
+/* Of one number for each column, or of one for all. */
+static bool
+is_vector(const struct value *v)
+{
+    size_t count = shape_n(&v->shape);
+
+    return v->data != NULL &&
+           (count == 1 || v->shape.dim[v->shape.rank - 1] == (int64_t)count);
+}
+
+int
+matmul_bias(const struct graph *g, const struct node *n, struct matmul_plan *p,
+            struct err *e)
+{
+    const struct value *c =
+        n->op == OP_GEMM && n->n_own > 2 ? node_in(g, n, 2) : NULL;
+    int in = 2, cols = (int)p->mul.dst.dim[p->mul.dst.rank - 1];
+    float beta = attr_float(n, "beta", 1);
+
+    p->math.n_channels = cols;
+    p->first_post = 0;
+    if (c == NULL && n->n_posts > 0 && n->posts[0].op == OP_ADD) {
+        in = n->posts[0].in;
+        c = node_in(g, n, in);
+        beta = 1;
+        if (!is_vector(c) || (c->dtype != DTYPE_FLOAT))
+            return 0;
+        p->first_post = 1;
+    }
+    if (c == NULL || !is_vector(c))
+        return 0;
+    return desc_bias(c, node_in_q(n, in), cols, beta, &p->bias, e);
+}
+
+/* Gemm's C when it is no vector: an operand to add. */
 static int
 addend(const struct graph *g, const struct node *n, struct matmul_plan *p,
        struct err *e)
 {
     const struct value *c =
         n->op == OP_GEMM && n->n_own > 2 ? node_in(g, n, 2) : NULL;
-    const struct shape *y = &node_out(g, n, 0)->shape;
-    float beta = attr_float(n, "beta", 1);
     struct prim_post *post = &p->math.post[0];
-    int rc;
+    int rc = matmul_bias(g, n, p, e);
 
-    p->math.n_channels = (int)p->mul.dst.dim[p->mul.dst.rank - 1];
-    if (c == NULL)
-        return 0;
-    if (c->data != NULL &&
-        (shape_n(&c->shape) == 1 ||
-         c->shape.dim[c->shape.rank - 1] == (int64_t)shape_n(&c->shape))) {
-        rc = desc_bias(c, node_in_q(n, 2), p->math.n_channels, beta, &p->bias,
-                       e);
-        p->math.bias = p->bias;
+    if (rc != 0)
         return rc;
-    }
-    if (c->dtype != DTYPE_FLOAT || beta != 1 || node_in_q(n, 2) != NULL ||
-        c->shape.rank < 1 || c->shape.dim[c->shape.rank - 1] != y->dim[1])
+    p->math.bias = p->bias;
+    if (c == NULL || p->bias != NULL)
+        return 0;
+    if (c->dtype != DTYPE_FLOAT || attr_float(n, "beta", 1) != 1 ||
+        node_in_q(n, 2) != NULL || c->shape.rank < 1 ||
+        c->shape.dim[c->shape.rank - 1] != p->mul.dst.dim[1])
         return err_set(e, ERR_UNSUPPORTED, "C is no vector");
     *post = (struct prim_post){.kind = PRIM_ADD, .scale = 1};
     padded(&c->shape, c->dtype, 2, &post->other);
@@ -261,8 +288,8 @@ try(const struct graph *g, const struct node *n, bool sum,
     call_init(&p->call);
     if ((rc = matmul_shape(g, n, &p->mul, e)) != 0 ||
         (rc = types(g, n, p, e)) != 0 || (rc = addend(g, n, p, e)) != 0 ||
-        (rc = desc_posts(g, n, false, sum, &p->mul.dst, &p->math, &p->call,
-                         e)) != 0)
+        (rc = desc_posts(g, n, p->first_post, false, sum, &p->mul.dst, &p->math,
+                         &p->call, e)) != 0)
         return rc;
     p->call.io[PRIM_SRC] = 0;
     p->call.io[PRIM_DST] = n->n_in;

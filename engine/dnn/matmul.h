@@ -14,6 +14,7 @@ struct matmul_plan {
     struct prim_math math;
     struct call call;
     float *scale, *bias; /* owned; math points to them */
+    int first_post;      /* 1 when the bias is what the first post adds */
 };
 
 /* Shapes and strides of MatMul or Gemm n, types as its values have them. */
@@ -22,6 +23,10 @@ int matmul_shape(const struct graph *g, const struct node *n,
 
 /* The axis of input 1 along which the output's columns lie. */
 int matmul_column_axis(const struct graph *g, const struct node *n);
+
+/* Finds the bias: Gemm's C or the first post, when that is a vector. */
+int matmul_bias(const struct graph *g, const struct node *n,
+                struct matmul_plan *p, struct err *e);
 
 void matmul_drop(struct matmul_plan *p);
 

@@ -23,6 +23,7 @@ struct rows {
     struct prim *posts[NODE_MAX_POSTS]; /* those that need exponentials */
     const void *weights;
     float *bias;
+    int first_post;
     int64_t rows, k, cols;
     size_t integers, scales; /* where they lie in the scratch memory */
 };
@@ -57,22 +58,6 @@ check(const struct graph *g, const struct node *n, struct matmul_plan *p,
     return 0;
 }
 
-static int
-read_bias(const struct graph *g, const struct node *n, struct matmul_plan *p,
-          struct err *e)
-{
-    const struct value *c =
-        n->op == OP_GEMM && n->n_own > 2 ? node_in(g, n, 2) : NULL;
-
-    if (c == NULL)
-        return 0;
-    if (shape_n(&c->shape) != 1 &&
-        c->shape.dim[c->shape.rank - 1] != (int64_t)shape_n(&c->shape))
-        return err_set(e, ERR_UNSUPPORTED, "C is no vector");
-    return desc_bias(c, node_in_q(n, 2), (int)p->mul.dst.dim[1],
-                     attr_float(n, "beta", 1), &p->bias, e);
-}
-
 /* The integer product in floats; the rest is done here, row by row. */
 static int
 describe(const struct graph *g, const struct node *n, struct matmul_plan *p,
@@ -81,8 +66,10 @@ describe(const struct graph *g, const struct node *n, struct matmul_plan *p,
     float alpha = n->op == OP_GEMM ? attr_float(n, "alpha", 1) : 1;
     int rc = check(g, n, p, e);
 
-    if (rc != 0 || (rc = read_bias(g, n, p, e)) != 0)
+    if (rc != 0 || (rc = matmul_bias(g, n, p, e)) != 0)
         return rc;
+    if (p->bias == NULL && n->op == OP_GEMM && n->n_own > 2 && n->in[2] >= 0)
+        return err_set(e, ERR_UNSUPPORTED, "C is no vector");
     p->scale = desc_scales(alpha, node_in_q(n, 1));
     if (p->scale == NULL)
         return err_set(e, ERR_NO_MEMORY, "no memory for scales");
@@ -97,21 +84,19 @@ describe(const struct graph *g, const struct node *n, struct matmul_plan *p,
 }
 
 static int
-describe_posts(const struct graph *g, const struct node *n,
+describe_posts(const struct graph *g, const struct node *n, int first,
                struct prim *posts[NODE_MAX_POSTS], struct err *e)
 {
     int64_t count = (int64_t)shape_n(&node_out(g, n, 0)->shape);
 
-    for (int i = 0; i < n->n_posts; i++) {
+    for (int i = first; i < n->n_posts; i++) {
         const struct post *p = &n->posts[i];
         int rc;
 
         if (p->op == OP_ADD || p->op == OP_MUL) {
             const struct value *v = node_in(g, n, p->in);
 
-            if (v->dtype != DTYPE_FLOAT || node_in_q(n, p->in) != NULL ||
-                (shape_n(&v->shape) != 1 &&
-                 shape_n(&v->shape) != (size_t)count))
+            if (v->dtype != DTYPE_FLOAT || node_in_q(n, p->in) != NULL)
                 return err_set(e, ERR_UNSUPPORTED, "operand");
             continue;
         }
@@ -140,7 +125,7 @@ fits(const struct graph *g, const struct node *n)
     int rc = describe(g, n, &p, &e);
 
     if (rc == 0)
-        rc = describe_posts(g, n, posts, &e);
+        rc = describe_posts(g, n, p.first_post, posts, &e);
     free_posts(posts);
     matmul_drop(&p);
     return rc == 0;
@@ -202,12 +187,13 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
 
     s->own = r;
     if (rc == 0)
-        rc = describe_posts(g, n, r->posts, e);
+        rc = describe_posts(g, n, p.first_post, r->posts, e);
     if (rc == 0)
         rc = call_weights(&p.call, b, b->dtype == DTYPE_UINT8, w, e);
     r->prim = p.call.prim;
     r->weights = p.call.fixed[PRIM_WEIGHTS];
     r->bias = p.bias;
+    r->first_post = p.first_post;
     r->rows = p.mul.src.dim[0];
     r->k = p.mul.src.dim[1];
     r->cols = p.mul.dst.dim[1];
@@ -309,15 +295,18 @@ post_row(void *arg, int64_t i)
     int64_t n = run->r->cols;
     float *y = (float *)run->io[run->node->n_in] + i * n;
     const float *b;
-    int one;
+    size_t count;
 
     if (p->op != OP_ADD && p->op != OP_MUL) {
         row_post(p->op, p->alpha, p->beta, y, n);
         return;
     }
-    one = shape_n(&step_in(run->step, p->in)->shape) == 1;
-    b = (const float *)run->io[p->in] + (one ? 0 : i * n);
-    row_binary(p->op, y, y, 1, b, !one, n);
+    /* One number, one a column, or a whole tensor. */
+    count = shape_n(&step_in(run->step, p->in)->shape);
+    b = (const float *)run->io[p->in];
+    if (count == (size_t)(n * run->r->rows))
+        b += i * n;
+    row_binary(p->op, y, y, 1, b, count != 1 || n == 1, n);
 }
 
 static int
@@ -340,7 +329,8 @@ run(const struct step *s, void *const *io, void *scratch, void *state,
     rc = prim_run(t->call, e);
     if (rc == 0)
         grid_split(r->rows, r->cols, scale_row, &a);
-    for (a.post = 0; rc == 0 && a.post < s->node->n_posts; a.post++) {
+    for (a.post = r->first_post; rc == 0 && a.post < s->node->n_posts;
+         a.post++) {
         if (t->posts[a.post] != NULL)
             rc = prim_run(t->posts[a.post], e);
         else

@@ -33,8 +33,9 @@ struct prim_tensor {
 };
 
 enum prim_post_kind {
-    PRIM_UNARY, /* op, alpha, beta as in struct post */
-    PRIM_ADD,   /* other operand: scale * (other - zero) */
+    PRIM_UNARY,  /* op, alpha, beta as in struct post */
+    PRIM_LINEAR, /* alpha * x + beta */
+    PRIM_ADD,    /* other operand: scale * (other - zero) */
     PRIM_MUL,
     PRIM_SUM, /* ADD of what dst holds before the call, dtype other.dtype */
 };

@@ -135,7 +135,7 @@ struct chain {
 static bool
 keeps_unit(const struct prim_post *p)
 {
-    return p->kind == PRIM_SUM ||
+    return p->kind == PRIM_SUM || p->kind == PRIM_LINEAR ||
            (p->kind == PRIM_UNARY &&
             (p->op == OP_RELU || p->op == OP_LEAKY_RELU || p->op == OP_CLIP ||
              p->op == OP_ABS));
@@ -151,16 +151,31 @@ push_eltwise(struct chain *c, dnnl_alg_kind_t alg, float alpha, float beta)
                                   .beta = beta};
 }
 
+/* alpha * value + beta, beta in the value's unit; a step of the same kind
+ * before it takes it in. */
+static void
+push_linear(struct chain *c, float alpha, float beta)
+{
+    struct link *last = c->n > 0 ? &c->at[c->n - 1] : NULL;
+
+    if (last != NULL && last->kind == LINK_ELTWISE &&
+        last->alg == dnnl_eltwise_linear) {
+        last->alpha *= alpha * last->scale;
+        last->beta = last->beta * alpha * last->scale + beta;
+        last->scale = 1;
+    } else if (last != NULL && last->kind == LINK_ELTWISE && beta == 0) {
+        last->scale *= alpha;
+    } else {
+        push_eltwise(c, dnnl_eltwise_linear, alpha, beta);
+    }
+}
+
 /* Brings the value to unit u and then adds shift. */
 static void
 to_unit(struct chain *c, float u, float shift)
 {
-    if (c->unit == u && shift == 0)
-        return;
-    if (shift == 0 && c->n > 0 && c->at[c->n - 1].kind == LINK_ELTWISE)
-        c->at[c->n - 1].scale *= c->unit / u;
-    else
-        push_eltwise(c, dnnl_eltwise_linear, c->unit / u, shift);
+    if (c->unit != u || shift != 0)
+        push_linear(c, c->unit / u, shift);
     c->unit = u;
 }
 
@@ -237,6 +252,9 @@ push_post(struct chain *c, const struct prim_post *p, int index, struct err *e)
     switch (p->kind) {
     case PRIM_UNARY:
         return push_unary(c, p, e);
+    case PRIM_LINEAR:
+        push_linear(c, p->alpha, p->beta / c->unit);
+        return 0;
     case PRIM_SUM:
         l.kind = LINK_SUM;
         l.scale = p->scale / c->unit;

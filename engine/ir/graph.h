@@ -61,8 +61,9 @@ struct value {
 
 /*
  * What is done to a node's first output before it is stored, in order: an
- * elementwise operator, or ADD or MUL with another tensor of the same shape
- * as the output (or of one scalar).
+ * elementwise operator, or ADD or MUL with another tensor: of the same shape
+ * as the output, of one number, or (behind a product of matrices) of one
+ * number a column.  In row-major order its elements repeat.
  */
 struct post {
     enum op op;        /* a unary operator; OP_ADD, OP_MUL */

@@ -7,16 +7,16 @@
 
 #include "engine/ops/rule.h"
 
-/* ADD or MUL with a tensor of the output's shape, or with one number. */
+/* ADD or MUL with a tensor whose elements repeat: see struct post. */
 static void
 with_tensor(const struct step *s, const struct post *p, void *const *io,
             float *y, size_t n)
 {
     const float *b = io[p->in];
-    size_t step = shape_n(&step_in(s, p->in)->shape) == n ? 1 : 0;
+    size_t count = shape_n(&step_in(s, p->in)->shape);
 
     for (size_t i = 0; i < n; i++)
-        y[i] = p->op == OP_ADD ? y[i] + b[i * step] : y[i] * b[i * step];
+        y[i] = p->op == OP_ADD ? y[i] + b[i % count] : y[i] * b[i % count];
 }
 
 void

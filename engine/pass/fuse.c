@@ -93,6 +93,42 @@ take_place(struct graph *g, struct node *n, struct node *last)
     return last;
 }
 
+/* A constant of one number, or of one for each column of a product. */
+static bool
+repeats(const struct graph *g, const struct node *n, const struct value *v)
+{
+    const struct shape *y = &node_out(g, n, 0)->shape;
+    size_t count = shape_n(&v->shape);
+
+    if (v->data == NULL || v->dtype != DTYPE_FLOAT || v->shape.rank > y->rank)
+        return false;
+    return count == 1 ||
+           ((n->op == OP_MATMUL || n->op == OP_GEMM) && v->shape.rank > 0 &&
+            y->rank > 0 && v->shape.dim[v->shape.rank - 1] == (int64_t)count &&
+            y->dim[y->rank - 1] == (int64_t)count);
+}
+
+/* ADD or MUL with a tensor that struct post allows: *p is set. */
+static bool
+binary_post(struct graph *g, struct node *n, const struct node *next,
+            struct post *p)
+{
+    int side = next->in[0] == n->out[0];
+    int other = next->in[side];
+    const struct value *v = &g->values.at[other];
+
+    if (other == n->out[0] ||
+        (!repeats(g, n, v) &&
+         (next->op == OP_MUL ||
+          !shape_equal(&v->shape, &node_out(g, n, 0)->shape))))
+        return false;
+    /* Input 2 of these is their own bias, here absent, never a post's. */
+    if (n->n_own == 2 && n->op != OP_MATMUL)
+        n->n_own = graph_append_input(g, n, -1) + 1;
+    *p = (struct post){.op = next->op, .in = graph_append_input(g, n, other)};
+    return true;
+}
+
 /* Joins n's only reader to it if that can be; returns the joined node. */
 static struct node *
 join_next(struct graph *g, struct node *n)
@@ -102,17 +138,9 @@ join_next(struct graph *g, struct node *n)
 
     if (next == NULL)
         return NULL;
-    if (next->op == OP_ADD) {
-        int side = next->in[0] == n->out[0];
-        int other = next->in[side];
-
-        if (other == n->out[0] ||
-            !shape_equal(&g->values.at[other].shape, &node_out(g, n, 0)->shape))
+    if (next->op == OP_ADD || next->op == OP_MUL) {
+        if (!binary_post(g, n, next, &p))
             return NULL;
-        /* Input 2 of these is their own bias, here absent, never a post's. */
-        if (n->n_own == 2 && n->op != OP_MATMUL)
-            n->n_own = graph_append_input(g, n, -1) + 1;
-        p = (struct post){.op = OP_ADD, .in = graph_append_input(g, n, other)};
     } else if (!unary_post(g, next, &p)) {
         return NULL;
     }

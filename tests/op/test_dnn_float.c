@@ -89,6 +89,28 @@ test_conv(void **state)
         one_conv(&cases[i], false);
 }
 
+/* What PP-OCRv4 does behind each activation: a factor and an offset. */
+static void
+test_affine(void **state)
+{
+    struct graph *g = graph_new();
+    int x = both_input(g, "x", SHAPE(1, 8, 9, 9));
+    int y = NODE(g, OP_CONV, x, both_const(g, SHAPE(16, 8, 1, 1), 0.5f));
+
+    (void)state;
+    y = NODE(g, OP_MUL, both_const(g, SHAPE(1), 2), NODE(g, OP_HARD_SWISH, y));
+    y = NODE(g, OP_ADD, y, both_const(g, SHAPE(1), 2));
+    both_check(g, NODE(g, OP_RELU, y), 2e-5, "dnn.conv", "Conv, affine");
+
+    g = graph_new();
+    x = both_input(g, "x", SHAPE(2, 7, 32));
+    y = NODE(g, OP_MATMUL, x, both_const(g, SHAPE(32, 12), 0.5f));
+    y = NODE(g, OP_ADD, both_const(g, SHAPE(12), 1), y);
+    y = NODE(g, OP_MUL, y, both_const(g, SHAPE(1, 1, 12), 1));
+    y = NODE(g, OP_ADD, y, both_const(g, SHAPE(1, 12), 1));
+    both_check(g, NODE(g, OP_GELU, y), 2e-5, "dnn.matmul", "MatMul, affine");
+}
+
 static void
 test_conv_transpose(void **state)
 {
@@ -381,11 +403,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),   cmocka_unit_test(test_conv_transpose),
-        cmocka_unit_test(test_pool),   cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_gemm),   cmocka_unit_test(test_unary),
-        cmocka_unit_test(test_binary), cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_concat), cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_conv),           cmocka_unit_test(test_affine),
+        cmocka_unit_test(test_conv_transpose), cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_matmul),         cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_unary),          cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_resize),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

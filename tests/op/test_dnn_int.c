@@ -258,6 +258,29 @@ test_matmul(void **state)
     one_matmul(false, U, 128, F, OP_GELU, true, false);
     one_matmul(false, S, 3, S, NONE, true, false);
     one_matmul(false, U, 0, U, NONE, false, false);
+    one_matmul(false, U, 100, F, OP_RELU, true, true);
+    one_matmul(false, S, 1, S, OP_GELU, true, true);
+}
+
+/* A factor and an offset behind the activation stay in the product. */
+static void
+test_affine(void **state)
+{
+    struct graph *g = graph_new();
+    int x = pair(g, both_input(g, "x", SHAPE(1, 16, 9, 9)), U, 0.02f, 3);
+    int y = NODE(g, OP_CONV, x, weights(g, SHAPE(16, 16, 1, 1), 0, false));
+
+    (void)state;
+    y = NODE(g, OP_MUL, scalar_float(g, 1.7f), NODE(g, OP_HARD_SWISH, y));
+    y = NODE(g, OP_ADD, y, scalar_float(g, -0.6f));
+    check(g, quantize(g, y, U, 0.02f, 60), 1, "dnn.conv/", 1, "Conv, affine");
+
+    g = graph_new();
+    x = pair(g, both_input(g, "x", SHAPE(1, 16, 9, 9)), U, 0.02f, 3);
+    y = NODE(g, OP_CONV, x, weights(g, SHAPE(16, 16, 1, 1), 0, false));
+    y = NODE(g, OP_ADD, y, scalar_float(g, -0.6f));
+    check(g, quantize(g, NODE(g, OP_RELU, y), U, 0.02f, 0), 1, "dnn.conv/", 1,
+          "Conv, offset, Relu");
 }
 
 static void
@@ -424,7 +447,8 @@ test_dynamic(void **state)
 
         graph_set_meta(g, META_DYNAMIC, "row");
         if (k & 2)
-            y = NODE(g, OP_GELU, y);
+            y = NODE(g, OP_GELU,
+                     NODE(g, OP_ADD, y, both_const(g, SHAPE(40), 1)));
         both_check(g, y, 0.02, "dnn.matmul_row/", "MatMul by rows");
     }
 }
@@ -470,6 +494,7 @@ main(void)
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_shared_residual),
         cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_affine),
         cmocka_unit_test(test_two_activations),
         cmocka_unit_test(test_movement),
         cmocka_unit_test(test_concat),
