@@ -47,8 +47,8 @@ pad_infer(struct graph *g, struct node *n, struct err *e)
     for (int i = 0; i < out.rank; i++) {
         int64_t dim = out.dim[i], more = pads[i], back = pads[out.rank + i];
 
-        /* What reflect may add lies within one period of the mirror. */
-        if (__builtin_add_overflow(dim, more, &out.dim[i]) ||
+        if (more < -dim || back < -dim ||
+            __builtin_add_overflow(dim, more, &out.dim[i]) ||
             __builtin_add_overflow(out.dim[i], back, &out.dim[i]) ||
             out.dim[i] < 0 || (!constant && dim == 0 && out.dim[i] > 0))
             return err_set(e, ERR_INVALID,

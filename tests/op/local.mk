@@ -1,6 +1,7 @@
 op_tests =
 if HAVE_CMOCKA
 op_tests += tests/op/test_dnn_float
+op_tests += tests/op/test_hostile
 op_tests += tests/op/test_dnn_int
 op_tests += tests/unit/test_binary
 op_tests += tests/unit/test_cast
@@ -15,6 +16,8 @@ op_tests += tests/unit/test_resize
 op_tests += tests/unit/test_shape_ops
 op_tests += tests/unit/test_softmax
 op_tests += tests/unit/test_unary
+op_tests += tests/unit/test_walk
+op_tests += tests/unit/test_window
 endif
 check_PROGRAMS += $(op_tests) tests/op/vectors
 TESTS += $(op_tests) tests/op/vectors
@@ -51,3 +54,7 @@ tests_unit_test_unary_LDADD = $(op_test_libs)
 
 tests_op_vectors_SOURCES = tests/op/vectors.c tests/op/compare.c tests/op/compare.h
 tests_op_vectors_LDADD = $(ENGINE_A) $(ENGINE_LIBS)
+tests_op_test_hostile_SOURCES = tests/op/test_hostile.c $(op_test_sources)
+tests_op_test_hostile_LDADD = $(op_test_libs)
+tests_unit_test_walk_LDADD = $(op_test_libs)
+tests_unit_test_window_LDADD = $(op_test_libs)

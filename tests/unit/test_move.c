@@ -323,6 +323,13 @@ refuses_sizes_beyond_memory(void **state)
 
     one_begin(&c);
     IN_F(&c, SHAPE(2), 1, 2);
+    IN_I(&c, SHAPE(2), INT64_MIN, INT64_MAX);
+    one_node(&c, OP_PAD, 1);
+    one_fails(&c, ERR_INVALID, "can't be padded");
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(2), 1, 2);
     IN_I(&c, SHAPE(2), INT64_MAX, -1);
     one_node(&c, OP_SPLIT, 2);
     one_fails(&c, ERR_INVALID, "part 0 of 2");
