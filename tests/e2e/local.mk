@@ -1,11 +1,14 @@
 # Run by pytest (scripts/test), not by make check: see doc/hacking.md.
 EXTRA_DIST += \
+	tests/e2e/conftest.py \
 	tests/e2e/ctl.py \
 	tests/e2e/drawn.py \
 	tests/e2e/npm.py \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
 	tests/e2e/programs.py \
+	tests/e2e/server.py \
+	tests/e2e/test_000_protocol.py \
 	tests/e2e/test_010_quantctl_usage.py \
 	tests/e2e/test_011_quantctl_inspect.py \
 	tests/e2e/test_012_quantctl_run.py \
@@ -16,7 +19,8 @@ EXTRA_DIST += \
 	tests/e2e/test_100_digits.py \
 	tests/e2e/test_101_ppocr.py \
 	tests/e2e/test_102_qdq_steps.py \
-	tests/e2e/test_110_onnx_files.py
+	tests/e2e/test_110_onnx_files.py \
+	tests/e2e/tiny.py
 
 # Copies ONNX files for tests/e2e/test_110_onnx_files.py.
 check_PROGRAMS += tests/e2e/onnx_copy

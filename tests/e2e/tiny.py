@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX models of a few nodes, for what a test wants to see."""
+
+import numpy
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def _save(path, nodes, inputs, outputs, initializers=()):
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs,
+                              [numpy_helper.from_array(a, n)
+                               for n, a in initializers])
+    model = helper.make_model(graph, producer_name="tests",
+                              opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 7
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _value(name, shape, dtype=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def affine(path, k=3, scale=2.0, shift=1.0):
+    """x [N,k] -> y [N,k] = x * scale + shift, one row at a time."""
+    w = (numpy.eye(k) * scale).astype(numpy.float32)
+    b = numpy.full(k, shift, numpy.float32)
+    return _save(path, [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+                 [_value("x", ["N", k])], [_value("y", ["N", k])],
+                 [("w", w), ("b", b)])
+
+
+def slow(path, k=768, layers=6):
+    """x [N,k] -> y [N,k], some milliseconds a row, and nothing in the way."""
+    rng = numpy.random.default_rng(1)
+    nodes, weights, last = [], [], "x"
+    for i in range(layers):
+        name = "y" if i == layers - 1 else f"h{i}"
+        weights.append((f"w{i}", (rng.standard_normal((k, k)) / k ** 0.5)
+                        .astype(numpy.float32)))
+        nodes.append(helper.make_node("MatMul", [last, f"w{i}"], [name]))
+        last = name
+    return _save(path, nodes, [_value("x", ["N", k])], [_value("y", ["N", k])],
+                 weights)
+
+
+def two(path):
+    """a, b [N,2] -> sum, product [N,2]."""
+    return _save(path, [helper.make_node("Add", ["a", "b"], ["sum"]),
+                        helper.make_node("Mul", ["a", "b"], ["product"])],
+                 [_value("a", ["N", 2]), _value("b", ["N", 2])],
+                 [_value("sum", ["N", 2]), _value("product", ["N", 2])])
+
+
+def flexible(path):
+    """x [N,L] -> y [N,L] = max(x, 0): the second axis is open, too."""
+    return _save(path, [helper.make_node("Relu", ["x"], ["y"])],
+                 [_value("x", ["N", "L"])], [_value("y", ["N", "L"])])
+
+
+def logarithm(path):
+    """x [N,2] -> y [N,2] = log(x): NaN and infinities on demand."""
+    return _save(path, [helper.make_node("Log", ["x"], ["y"])],
+                 [_value("x", ["N", 2])], [_value("y", ["N", 2])])
+
+
+def unbatched(path):
+    """x [4] -> y [4] = x + 1: no batch axis."""
+    return _save(path, [helper.make_node("Add", ["x", "one"], ["y"])],
+                 [_value("x", [4])], [_value("y", [4])],
+                 [("one", numpy.ones(4, numpy.float32))])
+
+
+def cast(path, source, target):
+    """x [N,2] of one type -> y [N,2] of another."""
+    return _save(path, [helper.make_node("Cast", ["x"], ["y"], to=target)],
+                 [_value("x", ["N", 2], source)],
+                 [_value("y", ["N", 2], target)])
