@@ -621,6 +621,44 @@ nothing_to_quantize_is_refused(void **state)
     graph_free(&r);
 }
 
+/* Whichever allocation fails, there is an error and nothing is left behind. */
+static void
+short_memory_is_an_error(void **state)
+{
+    struct graph *g = residual(), *out;
+    struct quant_options o = defaults();
+    struct rows rows = rows_new(SHAPE(1, 3, 12, 12), 4);
+    struct quant_source src = {rows_next, &rows, 4};
+    struct observation *ob = NULL;
+    struct quant_result r;
+    struct err e;
+    unsigned k = 0;
+    int rc;
+
+    (void)state;
+    do {
+        rows.at = 0;
+        mem_fail_at(++k);
+        rc = quant_observe(g, &o, &src, NULL, &ob, &e);
+        mem_fail_at(0);
+        assert_true(rc == 0 || rc == ERR_NO_MEMORY);
+    } while (rc != 0);
+    assert_true(k > 2);
+    k = 0;
+    do {
+        mem_fail_at(++k);
+        rc = quant_static(g, &o, ob, &r, &out, &e);
+        mem_fail_at(0);
+        assert_true(rc == 0 || rc == ERR_NO_MEMORY);
+    } while (rc != 0);
+    assert_true(k > 2);
+    quant_result_free(&r);
+    graph_free(&out);
+    observation_free(&ob);
+    mem_free(rows.x);
+    graph_free(&g);
+}
+
 int
 main(void)
 {
@@ -636,6 +674,7 @@ main(void)
         cmocka_unit_test(dynamic_quantizes_weights_only),
         cmocka_unit_test(one_constant_for_two_layers_is_stored_once),
         cmocka_unit_test(nothing_to_quantize_is_refused),
+        cmocka_unit_test(short_memory_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
