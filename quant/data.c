@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which array of an .npz file feeds what is settled when it is opened (struct
- * column); reading is then one loop over the columns, a sample at a time.  Of
- * a folder, each test set is one sample.
+ * An .npz file is read by one loop over its columns, a sample at a time; of a
+ * folder, each test set is one sample.
  */
 #include "quant/data.h"
 
@@ -11,25 +10,10 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "quant/columns.h"
 #include "quant/convert.h"
 #include "quant/npz.h"
 #include "quant/testset.h"
-
-/* A sample larger than this is a mistake or an attack. */
-static const size_t max_sample = (size_t)1 << 30;
-
-enum kind { INPUT, OUTPUT, LABELS };
-
-/* One array of an .npz file and where its rows go. */
-struct column {
-    enum kind kind;
-    int index; /* of the model's input or output */
-    int array; /* of the .npz file */
-    enum dtype from, to;
-    bool whole;          /* each row is a whole tensor: it cannot share a run */
-    struct shape sample; /* without the sample axis */
-    size_t n;            /* elements of it */
-};
 
 struct data {
     const struct model *model;
@@ -39,9 +23,8 @@ struct data {
     struct npz *npz; /* one of the two */
     struct testset *sets;
 
-    struct column *columns; /* of the .npz file, those that are used */
-    int n_columns;
-    bool share; /* samples may share a run */
+    struct columns columns; /* of the .npz file */
+    bool share;             /* samples may share a run */
 
     int64_t total; /* in the file */
     int64_t want;  /* of these, those used */
@@ -59,214 +42,7 @@ struct data {
     struct seen *seen; /* the samples of the first pass */
 };
 
-/* --- what a sample looks like ----------------------------------------------
- */
-
-static bool
-dims_fit(const struct shape *have, int skip, const struct shape *want, int from)
-{
-    for (int i = from; i < want->rank; i++)
-        if (want->dim[i] != SHAPE_DYNAMIC &&
-            want->dim[i] != have->dim[skip + i - from])
-            return false;
-    return true;
-}
-
-/* "[n,1,28,28]": what an array for this input must look like. */
-static const char *
-expected_text(const struct model_io *io, char text[SHAPE_TEXT])
-{
-    const struct shape *s = &io->shape;
-    bool rows = s->rank > 0 && (s->dim[0] == SHAPE_DYNAMIC || s->dim[0] == 1);
-    size_t n = (size_t)snprintf(text, SHAPE_TEXT, "[n");
-
-    for (int i = rows ? 1 : 0; i < s->rank && n < SHAPE_TEXT - 24; i++)
-        n += (size_t)(s->dim[i] == SHAPE_DYNAMIC
-                          ? snprintf(text + n, SHAPE_TEXT - n, ",?")
-                          : snprintf(text + n, SHAPE_TEXT - n, ",%lld",
-                                     (long long)s->dim[i]));
-    snprintf(text + n, SHAPE_TEXT - n, "]");
-    return text;
-}
-
-/* Settles how rows of an array become samples of an input or output. */
-static int
-fit_column(struct column *c, const struct npz_array *a,
-           const struct model_io *io, const char *what, struct err *e)
-{
-    const struct shape *have = &a->npy.shape, *want = &io->shape;
-    char given[SHAPE_TEXT], expected[SHAPE_TEXT];
-    bool rows;
-
-    if (!convert_allowed(a->npy.dtype, io->dtype))
-        return err_set(e, ERR_INVALID, "array '%s' is %s; %s '%s' is %s",
-                       a->name, dtype_name(a->npy.dtype), what, io->name,
-                       dtype_name(io->dtype));
-    rows = have->rank > 0 && have->rank == want->rank &&
-           (want->dim[0] == SHAPE_DYNAMIC || want->dim[0] == 1) &&
-           dims_fit(have, 1, want, 1);
-    c->whole = have->rank > 0 && have->rank == want->rank + 1 &&
-               dims_fit(have, 1, want, 0);
-    if (want->rank == SHAPE_UNKNOWN)
-        rows = have->rank > 0;
-    if (!rows && !c->whole)
-        return err_set(e, ERR_INVALID,
-                       "array '%s' is %s%s; %s '%s' takes %s%s: expected %s",
-                       a->name, dtype_name(a->npy.dtype),
-                       shape_text(have, given), what, io->name,
-                       dtype_name(io->dtype), shape_text(want, expected),
-                       expected_text(io, (char[SHAPE_TEXT]){0}));
-    c->from = a->npy.dtype;
-    c->to = io->dtype;
-    return 0;
-}
-
-static int
-fit_labels(struct column *c, const struct npz_array *a, struct err *e)
-{
-    char given[SHAPE_TEXT];
-
-    if (dtype_is_float(a->npy.dtype) || a->npy.shape.rank < 1 ||
-        shape_span(&a->npy.shape, 1, a->npy.shape.rank) != 1)
-        return err_set(e, ERR_INVALID,
-                       "array 'labels' is %s%s; expected int64[n], class "
-                       "indices",
-                       dtype_name(a->npy.dtype),
-                       shape_text(&a->npy.shape, given));
-    c->from = a->npy.dtype;
-    c->to = DTYPE_INT64;
-    return 0;
-}
-
-/* --- which array feeds what ------------------------------------------------
- */
-
-static int
-find_io(const char *name, int n,
-        const struct model_io *(*get)(const struct model *, int),
-        const struct model *m)
-{
-    for (int i = 0; i < n; i++)
-        if (strcmp(get(m, i)->name, name) == 0)
-            return i;
-    return -1;
-}
-
-/* Array i as column c; *skip when the set's role has no use for it. */
-static int
-place(struct data *d, int i, struct column *c, bool *skip, struct err *e)
-{
-    const struct npz_array *a = npz_array(d->npz, i);
-    int at;
-
-    c->array = i;
-    *skip = false;
-    if ((at = find_io(a->name, d->n_in, model_input, d->model)) >= 0) {
-        c->kind = INPUT;
-        c->index = at;
-        return fit_column(c, a, model_input(d->model, at), "input", e);
-    }
-    *skip = d->role == DATA_CALIBRATION;
-    if (strcmp(a->name, "labels") == 0) {
-        c->kind = LABELS;
-        return *skip ? 0 : fit_labels(c, a, e);
-    }
-    if ((at = find_io(a->name, d->n_out, model_output, d->model)) >= 0) {
-        c->kind = OUTPUT;
-        c->index = at;
-        return *skip
-                   ? 0
-                   : fit_column(c, a, model_output(d->model, at), "output", e);
-    }
-    *skip = false;
-    if (d->n_in == 1) {
-        c->kind = INPUT;
-        c->index = 0;
-        return fit_column(c, a, model_input(d->model, 0), "input", e);
-    }
-    return err_set(e, ERR_INVALID,
-                   "array '%s' is neither an input nor an output of the "
-                   "model, nor 'labels'",
-                   a->name);
-}
-
-static int
-add_column(struct data *d, const struct column *given, struct err *e)
-{
-    struct column *c = &d->columns[d->n_columns];
-    const struct npz_array *a = npz_array(d->npz, given->array);
-    const struct shape *s = &a->npy.shape;
-
-    *c = *given;
-    for (int k = 0; k < d->n_columns; k++)
-        if (d->columns[k].kind == c->kind && d->columns[k].index == c->index)
-            return err_set(e, ERR_INVALID,
-                           "arrays '%s' and '%s' both are for input '%s'",
-                           npz_array(d->npz, d->columns[k].array)->name,
-                           a->name, model_input(d->model, c->index)->name);
-    if (d->n_columns > 0 && s->dim[0] != d->total)
-        return err_set(
-            e, ERR_INVALID, "array '%s' has %lld samples, array '%s' has %lld",
-            a->name, (long long)s->dim[0],
-            npz_array(d->npz, d->columns[0].array)->name, (long long)d->total);
-    d->total = s->dim[0];
-    c->sample.rank = s->rank - 1;
-    memcpy(c->sample.dim, s->dim + 1,
-           (size_t)c->sample.rank * sizeof s->dim[0]);
-    c->n = d->total == 0
-               ? 0
-               : a->npy.data_bytes / dtype_size(c->from) / (size_t)d->total;
-    if (c->n > max_sample / 8)
-        return err_set(e, ERR_TOO_LARGE, "array '%s': a sample of %zu elements",
-                       a->name, c->n);
-    d->n_columns++;
-    if (c->kind == LABELS)
-        d->has_labels = true;
-    if (c->kind == OUTPUT)
-        d->has_outputs = true;
-    return 0;
-}
-
-/* Fails, naming it, when an input gets nothing. */
-static int
-check_complete(const struct data *d, struct err *e)
-{
-    for (int i = 0; i < d->n_in; i++) {
-        int k = 0;
-
-        while (k < d->n_columns &&
-               (d->columns[k].kind != INPUT || d->columns[k].index != i))
-            k++;
-        if (k == d->n_columns)
-            return err_set(e, ERR_INVALID, "no array for input '%s'",
-                           model_input(d->model, i)->name);
-    }
-    if (d->total == 0)
-        return err_set(e, ERR_INVALID, "no samples");
-    return 0;
-}
-
-static int
-bind_arrays(struct data *d, struct err *e)
-{
-    d->columns = mem_new((size_t)npz_n(d->npz), sizeof *d->columns);
-    for (int i = 0; i < npz_n(d->npz); i++) {
-        struct column c = {0};
-        bool skip;
-        int rc = place(d, i, &c, &skip, e);
-
-        if (rc == 0 && !skip)
-            rc = add_column(d, &c, e);
-        if (rc != 0)
-            return rc;
-        if (!skip && c.kind == INPUT && c.whole)
-            d->share = false;
-    }
-    return check_complete(d, e);
-}
-
-/* --- room for a batch ------------------------------------------------------
- */
+/* --- room for a batch ----------------------------------------------------- */
 
 static void
 drop_batch(struct data *d)
@@ -289,7 +65,7 @@ drop_batch(struct data *d)
 static struct tensor *
 target(struct data *d, const struct column *c)
 {
-    return c->kind == INPUT ? &d->in[c->index] : &d->out[c->index];
+    return c->kind == COLUMN_INPUT ? &d->in[c->index] : &d->out[c->index];
 }
 
 static int
@@ -301,13 +77,13 @@ reserve(struct data *d, int64_t rows, struct err *e)
         return 0;
     drop_batch(d);
     d->labels = mem_try((size_t)rows, sizeof *d->labels);
-    for (int i = 0; i < d->n_columns; i++) {
-        const struct column *c = &d->columns[i];
+    for (int i = 0; i < d->columns.n; i++) {
+        const struct column *c = &d->columns.at[i];
         size_t row = c->n * dtype_size(c->to);
 
         if (c->n * dtype_size(c->from) > raw)
             raw = c->n * dtype_size(c->from);
-        if (c->kind == LABELS)
+        if (c->kind == COLUMN_LABELS)
             continue;
         if (row > 0 && (size_t)rows > SIZE_MAX / 2 / row)
             return err_set(e, ERR_TOO_LARGE, "%lld samples of %zu bytes",
@@ -327,15 +103,14 @@ no_memory:
                    (long long)rows);
 }
 
-/* --- reading ---------------------------------------------------------------
- */
+/* --- reading -------------------------------------------------------------- */
 
 /* Sample of the .npz file as row `row` of the batch; row < 0 passes over it. */
 static int
 read_row(struct data *d, int64_t row, bool first, struct err *e)
 {
-    for (int i = 0; i < d->n_columns; i++) {
-        const struct column *c = &d->columns[i];
+    for (int i = 0; i < d->columns.n; i++) {
+        const struct column *c = &d->columns.at[i];
         size_t bytes = c->n * dtype_size(c->to);
         char *to;
         int rc =
@@ -345,13 +120,14 @@ read_row(struct data *d, int64_t row, bool first, struct err *e)
             return rc;
         if (row < 0)
             continue;
-        to = c->kind == LABELS ? (char *)d->labels : (char *)target(d, c)->data;
+        to = c->kind == COLUMN_LABELS ? (char *)d->labels
+                                      : (char *)target(d, c)->data;
         to += (size_t)row * bytes;
         if ((rc = convert(c->from, d->raw, c->to, to, c->n, e)) != 0)
             return err_wrap(e, "array '%s', sample %lld",
                             npz_array(d->npz, c->array)->name,
                             (long long)d->at);
-        if (first && c->kind == INPUT)
+        if (first && c->kind == COLUMN_INPUT)
             seen_input(d->seen, c->index, c->to, to, c->n);
     }
     return 0;
@@ -401,11 +177,11 @@ next_rows(struct data *d, int64_t rows, struct err *e)
 static void
 shape_rows(struct data *d, int64_t rows)
 {
-    for (int i = 0; i < d->n_columns; i++) {
-        const struct column *c = &d->columns[i];
+    for (int i = 0; i < d->columns.n; i++) {
+        const struct column *c = &d->columns.at[i];
         struct tensor *t;
 
-        if (c->kind == LABELS)
+        if (c->kind == COLUMN_LABELS)
             continue;
         t = target(d, c);
         t->dtype = c->to;
@@ -553,8 +329,22 @@ data_feed(const struct data_batch *b, struct session *s, struct err *e)
     return 0;
 }
 
-/* --- opening ---------------------------------------------------------------
- */
+/* --- opening -------------------------------------------------------------- */
+
+static int
+bind_arrays(struct data *d, struct err *e)
+{
+    int rc = columns_bind(d->npz, d->model, d->role == DATA_CALIBRATION,
+                          &d->columns, e);
+
+    if (rc != 0)
+        return rc;
+    d->total = d->columns.total;
+    d->share &= d->columns.share;
+    d->has_labels = d->columns.has_labels;
+    d->has_outputs = d->columns.has_outputs;
+    return 0;
+}
 
 static int
 bind_sets(struct data *d, struct err *e)
@@ -620,7 +410,7 @@ data_free(struct data **dp)
     drop_batch(d);
     npz_free(&d->npz);
     testset_free(&d->sets);
-    mem_free(d->columns);
+    mem_free(d->columns.at);
     mem_free(d->in);
     mem_free(d->out);
     seen_free(&d->seen);
@@ -628,8 +418,7 @@ data_free(struct data **dp)
     mem_free(d);
 }
 
-/* --- asking -----------------------------------------------------------------
- */
+/* --- asking --------------------------------------------------------------- */
 
 int64_t
 data_n(const struct data *d)

@@ -2,6 +2,7 @@ noinst_LIBRARIES += libquant.a
 libquant_a_CFLAGS = $(AM_CFLAGS) $(LIBZIP_CFLAGS) $(JANSSON_CFLAGS)
 libquant_a_SOURCES = \
 	quant/bench.c quant/bench.h \
+	quant/columns.c quant/columns.h \
 	quant/convert.c quant/convert.h \
 	quant/coverage.c quant/coverage.h \
 	quant/data.c quant/data.h \

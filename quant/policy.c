@@ -200,8 +200,6 @@ judge_agreement(const struct policy *p, const struct policy_facts *f, double z,
     policy_share_interval(f->n, f->agree, z, &v->agreement_low,
                           &v->agreement_high);
     v->agreement = share;
-    /* What is answered alike cannot be lost: the grade is the worst case. */
-    v->grade = grade(100 * (1 - share));
     snprintf(v->reason, sizeof v->reason,
              "%.2f %% of %lld answers as before, between %.2f and %.2f %% with "
              "95 %% confidence; at least %.2f %% wanted%s",
@@ -222,6 +220,11 @@ judge_agreement(const struct policy *p, const struct policy_facts *f, double z,
         v->needed = policy_needed(1 - share, 1 - share, 1 - want);
         add_needed(v, f->n);
     }
+    /* What differs is the most that can be lost; how much of it is lost, only
+     * labels tell.  So it grades where somebody set a limit for it, or where
+     * even the most is little. */
+    if (!implied || v->state == POLICY_ACCEPTED)
+        v->grade = grade(100 * (1 - share));
 }
 
 /* Speed can only take an acceptance away. */

@@ -165,6 +165,7 @@ agreement_stands_in_for_labels(void **state)
     f.agree = 900; /* many answers differ: that need not be a loss */
     policy_judge(&p, &f, &v);
     assert_int_equal(v.state, POLICY_UNDECIDED);
+    assert_int_equal(v.grade, GRADE_UNKNOWN);
     assert_non_null(strstr(v.reason, "labels or min_agreement"));
     p.min_agreement = 0.95;
     policy_judge(&p, &f, &v);
