@@ -603,6 +603,17 @@ start_body(struct request *r)
     return true;
 }
 
+/* Refused.  Now, if the body can be left unsent or is too much to read; else
+ * behind the body. */
+static enum MHD_Result
+reply_early(struct request *r, struct MHD_Connection *c)
+{
+    if (r->content_length == 0 || request_header(r, "Expect") != NULL ||
+        (r->content_length != UINT64_MAX && r->content_length > DISCARD_BYTES))
+        return send_reply(r, c);
+    return MHD_YES;
+}
+
 /* Headers are there. */
 static enum MHD_Result
 first_step(struct request *r, struct MHD_Connection *c, const char *method)
@@ -616,7 +627,7 @@ first_step(struct request *r, struct MHD_Connection *c, const char *method)
     go = check_framing(r, c) && route_request(r) && authorize(r) &&
          check_body(r);
     if (go && r->endpoint->sink != NULL) {
-        r->phase = REQUEST_SINK;
+        r->phase = REQUEST_OPENING;
         turn(c, false);
         if (r->coding != CODING_IDENTITY)
             r->unpack = unpack_new(r->coding);
@@ -624,12 +635,19 @@ first_step(struct request *r, struct MHD_Connection *c, const char *method)
     }
     if (go && start_body(r))
         return MHD_YES;
-    /* Refused.  Now, if the body can be left unsent or is too much to read;
-     * else behind the body. */
-    if (r->content_length == 0 || request_header(r, "Expect") != NULL ||
-        (r->content_length != UINT64_MAX && r->content_length > DISCARD_BYTES))
-        return send_reply(r, c);
-    return MHD_YES;
+    return reply_early(r, c);
+}
+
+/* The sink is open, or could not be opened: the library calls once more for
+ * the headers, since the connection slept at its first call. */
+static enum MHD_Result
+opened_step(struct request *r, struct MHD_Connection *c)
+{
+    r->phase = REQUEST_SINK;
+    if (r->sink_err.code == ERR_OK)
+        return MHD_YES;
+    refuse(r, &r->sink_err);
+    return reply_early(r, c);
 }
 
 static void
@@ -760,6 +778,8 @@ on_access(void *arg, struct MHD_Connection *c, const char *url,
     (void)version;
     if (r->phase == REQUEST_NEW)
         return first_step(r, c, method);
+    if (r->phase == REQUEST_OPENING)
+        return opened_step(r, c);
     if (*n > 0)
         return body_step(r, c, p, n);
     return last_step(r, c);

@@ -312,6 +312,7 @@ loader_stop(struct loader *l)
     pthread_mutex_unlock(&l->lock);
     if (l->started)
         pthread_join(l->thread, NULL);
+    l->started = false;
     err_set(&e, ERR_UNAVAILABLE, "going down");
     while ((job = l->first) != NULL) {
         l->first = job->next;

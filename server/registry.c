@@ -760,6 +760,7 @@ registry_free(struct registry **registry)
 {
     struct registry *r = *registry;
 
+    loader_stop(r->loader);
     for (size_t i = 0; i < r->entries.n; i++) {
         struct entry *m = r->entries.at[i];
 

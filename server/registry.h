@@ -77,7 +77,7 @@ int registry_start(struct registry *r, struct err *e);
 /* Stops the loader: loads that wait fail. */
 void registry_stop(struct registry *r);
 
-/* Lets everything go; stopped, and no reference is held. */
+/* Lets everything go; no reference is held. */
 void registry_free(struct registry **r);
 
 /* --- answering --------------------------------------------------------- */

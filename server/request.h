@@ -19,6 +19,7 @@ enum { REQUEST_SEGMENTS = 16, REQUEST_PAIRS = 64, REQUEST_HEADERS = 8 };
 enum request_phase {
     REQUEST_NEW,
     REQUEST_BODY,    /* the body goes to memory */
+    REQUEST_OPENING, /* its sink is being opened */
     REQUEST_SINK,    /* the body goes to the endpoint's sink */
     REQUEST_DISCARD, /* answered already; the body is read and dropped */
     REQUEST_RUN,     /* handed to the endpoint */

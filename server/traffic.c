@@ -104,10 +104,11 @@ static json_t *
 make_record(const struct change *c, const struct route *from,
             const struct route *to)
 {
-    json_t *record = json_pack("{s:s, s:s, s:o, s:o, s:b}", "who", c->why->who,
-                               "action", c->action, "from",
-                               from != NULL ? route_json(from) : json_null(),
-                               "to", route_json(to), "follows", c->follows);
+    bool first = from == NULL || (c->follows && route_equal(from, to));
+    json_t *record =
+        json_pack("{s:s, s:s, s:o, s:o, s:b}", "who", c->why->who, "action",
+                  c->action, "from", first ? json_null() : route_json(from),
+                  "to", route_json(to), "follows", c->follows);
 
     if (c->why->reason != NULL)
         json_object_set_new(record, "reason", json_string(c->why->reason));
@@ -213,20 +214,26 @@ usable(void *arg, const struct route *r)
     return registry_can_route(u->registry, u->model, r);
 }
 
-/* The newest version's own file. */
+/* When there is nothing to go back to: the own file of the version that has
+ * the traffic, or of the newest one. */
 static int
-default_route(struct traffic *t, const char *model, struct route *out,
-              struct err *e)
+default_route(struct traffic *t, const char *model, const struct route *now,
+              struct route *out, struct err *e)
 {
     struct registry_list rows;
     int rc = err_set(e, ERR_CONFLICT, "no version of %s is loaded", model);
 
     registry_list(t->registry, model, &rows);
-    for (size_t i = 0; i < rows.n && rc != 0; i++)
-        if (rows.at[i].base && rows.at[i].live != NULL) {
-            route_single(out, rows.at[i].version, rows.at[i].variant);
+    for (size_t i = 0; i < rows.n; i++) {
+        const struct registry_row *row = &rows.at[i];
+
+        if (!row->base || row->live == NULL)
+            continue;
+        if (rc != 0 || row->version == now->arms[0].version) {
+            route_single(out, row->version, row->variant);
             rc = 0;
         }
+    }
     registry_list_free(&rows);
     return rc;
 }
@@ -249,7 +256,7 @@ find_target(struct traffic *t, const char *model, long seq, struct route *now,
     } else {
         *at = history_back(records, now, usable, &u, to);
         if (*at == 0)
-            rc = default_route(t, model, to, e);
+            rc = default_route(t, model, now, to, e);
     }
     json_decref(records);
     return rc;
