@@ -69,6 +69,14 @@ role_of(const struct node *n)
     }
 }
 
+/* Does n read numbers?  Shapes are computed before the model runs, and who asks
+ * for one is then gone. */
+static bool
+reads_numbers(const struct node *n)
+{
+    return !n->dead && n->op != OP_SHAPE && n->op != OP_SIZE;
+}
+
 /* Inputs of n that carry activations: the first ones. */
 static int
 n_activations(const struct node *n)
@@ -168,15 +176,38 @@ swish_behind(const struct sites *p, int v)
                : NULL;
 }
 
+/* A constant of one number, or a row of them as biases of MatMul are. */
+static bool
+repeats(const struct value *v)
+{
+    return v != NULL && v->data != NULL && v->dtype == DTYPE_FLOAT &&
+           (shape_n(&v->shape) == 1 ||
+            shape_n(&v->shape) == (size_t)v->shape.dim[v->shape.rank - 1]);
+}
+
+/*
+ * The operand of n that is an activation when n computes elementwise on that
+ * alone: unary, or a product or sum with constants; -1 otherwise.
+ */
+static int
+operand(const struct sites *p, const struct node *n)
+{
+    if (role_of(n) == ROLE_ACTIVATION)
+        return n->in[0];
+    if (role_of(n) != ROLE_BINARY)
+        return -1;
+    if (repeats(node_in(p->g, n, 1)))
+        return n->in[0];
+    return repeats(node_in(p->g, n, 0)) ? n->in[1] : -1;
+}
+
 /* The activation that is the only reader of v, or NULL. */
 static const struct node *
 activation_behind(const struct sites *p, int v)
 {
     const struct node *one = p->n_uses[v] == 1 ? reader(p, v, 0) : NULL;
 
-    if (one != NULL && role_of(one) == ROLE_ACTIVATION && one->in[0] == v)
-        return one;
-    return swish_behind(p, v);
+    return one != NULL && operand(p, one) == v ? one : swish_behind(p, v);
 }
 
 int
@@ -197,10 +228,8 @@ maker(const struct sites *p, int v)
     const struct node *n = graph_producer(p->g, v);
 
     while (n != NULL) {
-        int before = -1;
+        int before = operand(p, n);
 
-        if (role_of(n) == ROLE_ACTIVATION)
-            before = n->in[0];
         for (int k = 0; n->op == OP_MUL && k < 2; k++)
             if (n->in[k] >= 0 && swish_behind(p, n->in[k]) == n)
                 before = n->in[k];
@@ -243,8 +272,9 @@ candidate(const struct sites *p, const struct node *n)
         return false;
     case ROLE_ACTIVATION:
         return stands_alone(p, n);
-    case ROLE_BINARY: /* the Mul of a swish is an activation */
-        return swish_behind(p, n->in[0]) != n && swish_behind(p, n->in[1]) != n;
+    case ROLE_BINARY: /* of two tensors: the Mul of a swish has but one */
+        return operand(p, n) < 0 && swish_behind(p, n->in[0]) != n &&
+               swish_behind(p, n->in[1]) != n;
     default:
         return true;
     }
@@ -329,10 +359,12 @@ choose_tensors(struct sites *p)
     enum want *least = mem_new(g->values.n + 1, sizeof *least);
     bool *needed = mem_new(g->values.n + 1, sizeof *needed);
 
-    for (size_t i = 0; i < g->nodes.n; i++)
-        for (int k = 0; !g->nodes.at[i].dead && k < g->nodes.at[i].n_in; k++) {
-            int v = g->nodes.at[i].in[k];
-            enum want w = v < 0 ? WANT_FLOAT : wants(p, &g->nodes.at[i], k);
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const struct node *n = &g->nodes.at[i];
+
+        for (int k = 0; reads_numbers(n) && k < n->n_in; k++) {
+            enum want w = wants(p, n, k);
+            int v = n->in[k];
 
             if (v < 0)
                 continue;
@@ -340,6 +372,7 @@ choose_tensors(struct sites *p)
             if (least[v] == WANT_NOTHING || w < least[v])
                 least[v] = w;
         }
+    }
     for (size_t i = 0; i < g->outputs.n; i++)
         least[g->outputs.at[i]] = WANT_FLOAT;
     for (size_t v = 0; v < g->values.n; v++)
@@ -415,9 +448,11 @@ count_uses(struct sites *p)
 
     p->n_uses = mem_new(g->values.n + 1, sizeof *p->n_uses);
     p->reader = mem_new(g->values.n + 1, sizeof *p->reader);
-    for (size_t i = 0; i < g->nodes.n; i++)
-        for (int k = 0; !g->nodes.at[i].dead && k < g->nodes.at[i].n_in; k++) {
-            int v = g->nodes.at[i].in[k];
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const struct node *n = &g->nodes.at[i];
+
+        for (int k = 0; reads_numbers(n) && k < n->n_in; k++) {
+            int v = n->in[k];
 
             if (v < 0)
                 continue;
@@ -425,6 +460,7 @@ count_uses(struct sites *p)
                 p->reader[v][p->n_uses[v]] = (int)i;
             p->n_uses[v]++;
         }
+    }
     for (size_t i = 0; i < g->outputs.n; i++) {
         int v = g->outputs.at[i];
 

@@ -109,7 +109,8 @@ pools_and_moves_pass_integers_on(void **state)
     int m = net_max_pool(g, "m", a);
     int b = net_conv(g, "b", m, 8, 8, 3, 1);
     int avg = net_unary(g, OP_GLOBAL_AVERAGE_POOL, "avg", b);
-    int f = net_unary(g, OP_FLATTEN, "f", avg);
+    int shape = net_unary(g, OP_SHAPE, "shape", avg); /* no reader of floats */
+    int f = net_binary(g, OP_RESHAPE, "f", avg, shape);
     struct sites p;
 
     (void)state;
@@ -215,6 +216,23 @@ swish_written_out_is_one_activation(void **state)
     (void)state;
     net_output(g, net_conv(g, "d", p, 8, 8, 1, 1));
     expect(g, &plain, "x m p");
+    graph_free(&g);
+}
+
+/* conv -> hard-swish -> * constant -> + constant, as Paddle writes it. */
+static void
+constants_belong_to_the_activation(void **state)
+{
+    struct graph *g = graph_new();
+    int x = net_input(g, "x", SHAPE(1, 3, 8, 8));
+    int h = net_unary(g, OP_HARD_SWISH, "h", net_conv(g, "a", x, 3, 8, 3, 1));
+    int c = net_const(g, NULL, SHAPE(1), 1);
+    int m = net_binary(g, OP_MUL, "m", c, h);
+    int s = net_binary(g, OP_ADD, "s", m, c);
+
+    (void)state;
+    net_output(g, net_conv(g, "d", net_max_pool(g, "p", s), 8, 8, 1, 1));
+    expect(g, &plain, "x s p");
     graph_free(&g);
 }
 
@@ -332,6 +350,7 @@ main(void)
         cmocka_unit_test(a_float_reader_keeps_a_tensor_float),
         cmocka_unit_test(relu_stands_alone_where_nothing_takes_it),
         cmocka_unit_test(swish_written_out_is_one_activation),
+        cmocka_unit_test(constants_belong_to_the_activation),
         cmocka_unit_test(exact_values_stay_where_the_maker_is_float),
         cmocka_unit_test(excluded_layers_stay_float),
         cmocka_unit_test(unfit_layers_say_why),
