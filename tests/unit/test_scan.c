@@ -332,8 +332,7 @@ what_is_skipped_is_checked(void **state)
                                        "null",
                                        "\"x\"",
                                        "-0.5e-3",
-                                       "{\"a\":[1,{\"b\":null}],\"c\":"
-                                       "\"\"}",
+                                       "{\"a\":[1,{\"b\":2}],\"c\":\"\"}",
                                        " [ { } , [ ] , true ] "};
     static const char *const wrong[] = {"",         "{",
                                         "[",        "{]",
