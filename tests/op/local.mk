@@ -2,6 +2,7 @@ op_tests =
 if HAVE_CMOCKA
 op_tests += tests/op/test_dnn_float
 op_tests += tests/op/test_hostile
+op_tests += tests/op/test_layouts
 op_tests += tests/op/test_dnn_int
 op_tests += tests/unit/test_binary
 op_tests += tests/unit/test_cast
@@ -58,3 +59,5 @@ tests_op_test_hostile_SOURCES = tests/op/test_hostile.c $(op_test_sources)
 tests_op_test_hostile_LDADD = $(op_test_libs)
 tests_unit_test_walk_LDADD = $(op_test_libs)
 tests_unit_test_window_LDADD = $(op_test_libs)
+tests_op_test_layouts_SOURCES = tests/op/test_layouts.c tests/op/both.h
+tests_op_test_layouts_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
