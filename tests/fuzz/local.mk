@@ -1,5 +1,6 @@
-# One target a parser.  `make fuzz CC=clang` builds them with libFuzzer as
-# fuzz_NAME; `make check` replays the corpus of each with replay_NAME.
+# One target a parser.  `make fuzz`, in a build folder configured with CC=clang,
+# builds them with libFuzzer as fuzz_NAME; `make check` replays the corpus of
+# each with replay_NAME.
 EXTRA_DIST += tests/fuzz/corpus
 replay_programs = tests/fuzz/replay_onnx
 fuzz_programs = tests/fuzz/fuzz_onnx
