@@ -409,31 +409,53 @@ operand(const struct side *d, const void *base, int64_t at, int64_t stride,
     return buf;
 }
 
+/* n elements that begin anew after each period. */
+static void
+repeat(const struct side *d, const void *base, int64_t at, int64_t period,
+       int64_t n, float *buf)
+{
+    row_load(buf, (const char *)base + (size_t)at * dtype_size(d->dtype),
+             d->dtype, period, d->scale, d->zero);
+    for (int64_t have = period; have < n; have *= 2)
+        memcpy(buf + have, buf,
+               (size_t)(n - have < have ? n - have : have) * sizeof *buf);
+}
+
 struct binary_run {
     const struct binary *b;
     const void *in[2];
     void *out;
 };
 
+/* One piece; the chunks it is cut into are whole periods too. */
 static void
 binary_row(void *arg, const int64_t *at, const int64_t *step, int64_t n)
 {
     const struct binary_run *r = arg;
     const struct binary *b = r->b;
+    const int64_t *period = b->grid.period;
+    bool direct = b->out.dtype == DTYPE_FLOAT;
+    int64_t chunk = CHUNK;
     float bufs[3][CHUNK];
 
-    for (int64_t i = 0; i < n; i += CHUNK) {
-        int64_t m = n - i < CHUNK ? n - i : CHUNK;
+    for (int k = 0; k < 2; k++)
+        if (period[k + 1] != 0) {
+            chunk = CHUNK / period[k + 1] * period[k + 1];
+            repeat(&b->in[k], r->in[k], at[k + 1], period[k + 1],
+                   n < chunk ? n : chunk, bufs[k]);
+        }
+    for (int64_t i = 0; i < n; i += chunk) {
+        int64_t m = n - i < chunk ? n - i : chunk;
         char *y =
             (char *)r->out + (size_t)(at[0] + i) * dtype_size(b->out.dtype);
-        bool direct = b->out.dtype == DTYPE_FLOAT;
         float *f = direct ? (float *)(void *)y : bufs[2];
-        const float *p[2];
-        int s[2];
+        const float *p[2] = {bufs[0], bufs[1]};
+        int s[2] = {1, 1};
 
         for (int k = 0; k < 2; k++)
-            p[k] = operand(&b->in[k], r->in[k], at[k + 1] + i * step[k + 1],
-                           step[k + 1], m, bufs[k], &s[k]);
+            if (period[k + 1] == 0)
+                p[k] = operand(&b->in[k], r->in[k], at[k + 1] + i * step[k + 1],
+                               step[k + 1], m, bufs[k], &s[k]);
         row_binary(b->op, f, p[0], s[0], p[1], s[1], m);
         for (int k = 0; k < b->n_posts; k++)
             row_post(b->posts[k].op, b->posts[k].alpha, b->posts[k].beta, f, m);

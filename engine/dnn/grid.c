@@ -56,6 +56,28 @@ remove_axis(struct grid *g, int k)
     g->rank--;
 }
 
+/* Makes the last two axes one when all that stands against it is an operand
+ * that the last but one repeats. */
+static void
+join_periods(struct grid *g)
+{
+    int last = g->rank - 1;
+    int64_t n = last < 1 ? 0 : g->dim[last];
+    bool repeats[GRID_MAX] = {false};
+
+    if (n < 2 || n > GRID_MAX_PERIOD)
+        return;
+    for (int t = 0; t < g->n; t++) {
+        repeats[t] = g->stride[t][last] == 1 && g->stride[t][last - 1] == 0;
+        if (!repeats[t] && g->stride[t][last - 1] != g->stride[t][last] * n)
+            return;
+    }
+    for (int t = 0; t < g->n; t++)
+        g->period[t] = repeats[t] ? n : 0;
+    g->dim[last] *= g->dim[last - 1];
+    remove_axis(g, last - 1);
+}
+
 void
 grid_make(struct grid *g, const struct value *y, const struct value *const *in,
           int n_in)
@@ -67,6 +89,7 @@ grid_make(struct grid *g, const struct value *y, const struct value *const *in,
     memory_strides(y, y, stride[0]);
     for (int t = 0; t < n_in; t++)
         memory_strides(in[t], y, stride[t + 1]);
+    memset(g, 0, sizeof *g);
     g->n = n_in + 1;
     g->rank = rank;
     for (int i = 0; i < rank; i++) {
@@ -84,6 +107,7 @@ grid_make(struct grid *g, const struct value *y, const struct value *const *in,
             g->dim[k + 1] *= g->dim[k];
             remove_axis(g, k);
         }
+    join_periods(g);
     if (g->rank == 0) {
         g->rank = 1;
         g->dim[0] = 1;
@@ -96,6 +120,7 @@ grid_make(struct grid *g, const struct value *y, const struct value *const *in,
 struct pieces {
     const struct grid *grid;
     int64_t each; /* pieces of one row */
+    int64_t size; /* elements of a piece */
     void (*row)(void *arg, const int64_t *at, const int64_t *step, int64_t n);
     void *arg;
 };
@@ -106,18 +131,18 @@ one_piece(void *arg, int64_t i)
     const struct pieces *p = arg;
     const struct grid *g = p->grid;
     int last = g->rank - 1;
-    int64_t from = i % p->each * PIECE, n = g->dim[last] - from;
+    int64_t from = i % p->each * p->size, n = g->dim[last] - from;
     int64_t at[GRID_MAX], step[GRID_MAX];
 
     for (int t = 0; t < g->n; t++) {
         int64_t rest = i / p->each;
 
         step[t] = g->stride[t][last];
-        at[t] = from * step[t];
+        at[t] = g->period[t] != 0 ? 0 : from * step[t];
         for (int k = last; k-- > 0; rest /= g->dim[k])
             at[t] += rest % g->dim[k] * g->stride[t][k];
     }
-    p->row(p->arg, at, step, n < PIECE ? n : PIECE);
+    p->row(p->arg, at, step, n < p->size ? n : p->size);
 }
 
 void
@@ -127,11 +152,15 @@ grid_each(const struct grid *g,
           void *arg)
 {
     int64_t n = g->dim[g->rank - 1], rows = 1;
-    struct pieces p = {g, (n + PIECE - 1) / PIECE, row, arg};
+    struct pieces p = {g, 0, PIECE, row, arg};
 
+    for (int t = 0; t < g->n; t++)
+        if (g->period[t] != 0)
+            p.size = PIECE / g->period[t] * g->period[t];
+    p.each = (n + p.size - 1) / p.size;
     for (int k = 0; k < g->rank - 1; k++)
         rows *= g->dim[k];
-    grid_split(rows * p.each, n < PIECE ? n : PIECE, one_piece, &p);
+    grid_split(rows * p.each, n < p.size ? n : p.size, one_piece, &p);
 }
 
 void

@@ -11,11 +11,19 @@
 
 enum { GRID_MAX = 3 }; /* tensors: the output is number 0 */
 
+/*
+ * A row may be several short ones that an operand (one number a channel)
+ * accompanies from the beginning each time: that operand has a period, the
+ * number of its elements, and rows are cut between periods only.
+ */
 struct grid {
     int n, rank;
     int64_t dim[SHAPE_MAX_RANK];
     int64_t stride[GRID_MAX][SHAPE_MAX_RANK]; /* in elements */
+    int64_t period[GRID_MAX];                 /* in the last axis; 0: none */
 };
+
+enum { GRID_MAX_PERIOD = 512 }; /* longer rows need no such help */
 
 /* Layouts are chosen; in: n_in < GRID_MAX operands that broadcast to y. */
 void grid_make(struct grid *g, const struct value *y,
@@ -23,8 +31,8 @@ void grid_make(struct grid *g, const struct value *y,
 
 /*
  * Calls row(arg, at, step, n) for pieces of rows: n elements, of which tensor
- * k's begin at at[k] and lie step[k] apart (step[0] is 1).  Uses the team of
- * threads when there is work for it.
+ * k's begin at at[k] and lie step[k] apart (step[0] is 1), or repeat after
+ * period[k].  Uses the team of threads when there is work for it.
  */
 void grid_each(const struct grid *g,
                void (*row)(void *arg, const int64_t *at, const int64_t *step,

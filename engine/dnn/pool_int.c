@@ -50,6 +50,21 @@ window_fits(const struct node *n, const struct window *w)
     return true;
 }
 
+/* The axes that there are become the last ones: lines of points innermost. */
+static void
+move_back(struct window *w)
+{
+    int64_t *lists[] = {w->in,       w->out,   w->kernel, w->stride,
+                        w->dilation, w->begin, w->end};
+    int shift = WINDOW_MAX - w->n;
+
+    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
+        for (int i = WINDOW_MAX; i-- > 0;)
+            lists[k][i] = i >= shift
+                              ? lists[k][i - shift]
+                              : lists[k] != w->begin && lists[k] != w->end;
+}
+
 static bool
 read_window(const struct graph *g, const struct node *n, struct window *w)
 {
@@ -58,13 +73,17 @@ read_window(const struct graph *g, const struct node *n, struct window *w)
 
     if (x->rank < 3 || x->rank > 5)
         return false;
-    if (n->op == OP_AVERAGE_POOL || n->op == OP_MAX_POOL)
-        return window_of(g, n, w, &e) == 0 && window_fits(n, w);
-    *w = (struct window){.n = x->rank - 2};
-    for (int i = 0; i < WINDOW_MAX; i++) {
-        w->in[i] = w->kernel[i] = i < w->n ? x->dim[i + 2] : 1;
-        w->out[i] = w->stride[i] = w->dilation[i] = 1;
+    if (n->op == OP_AVERAGE_POOL || n->op == OP_MAX_POOL) {
+        if (window_of(g, n, w, &e) != 0)
+            return false;
+    } else {
+        *w = (struct window){.n = x->rank - 2};
+        for (int i = 0; i < w->n; i++) {
+            w->in[i] = w->kernel[i] = x->dim[i + 2];
+            w->out[i] = w->stride[i] = w->dilation[i] = 1;
+        }
     }
+    move_back(w);
     return window_fits(n, w);
 }
 
@@ -150,19 +169,23 @@ struct look {
     int64_t image, at[WINDOW_MAX], from[WINDOW_MAX], to[WINDOW_MAX];
 };
 
-/* Channels [c, c + n) of every input point of the window: added to sum, or
- * their maximum to max. */
+/*
+ * Channels [c, c + n) of every input point of the window: added to sum, or
+ * their maximum to max.  Where the points of a line are neighbours and n is
+ * all channels, `lanes` points are taken at once, side by side.
+ */
 static void
 visit(const struct pool_run *r, const struct look *l, int64_t c, int64_t n,
-      int32_t *sum, void *max)
+      int64_t lanes, int32_t *sum, void *max)
 {
     const struct pool *p = r->p;
     const struct window *w = &p->w;
 
     for (int64_t i = l->from[0]; i < l->to[0]; i++)
         for (int64_t j = l->from[1]; j < l->to[1]; j++)
-            for (int64_t k = l->from[2]; k < l->to[2]; k++) {
-                int64_t point = l->image;
+            for (int64_t k = l->from[2]; k < l->to[2]; k += lanes) {
+                int64_t left = l->to[2] - k, point = l->image;
+                int64_t count = n * (left < lanes ? left : lanes);
                 const char *x;
 
                 point = point * w->in[0] + l->at[0] + i * w->dilation[0];
@@ -170,9 +193,9 @@ visit(const struct pool_run *r, const struct look *l, int64_t c, int64_t n,
                 point = point * w->in[2] + l->at[2] + k * w->dilation[2];
                 x = r->x + point * p->channels + c;
                 if (p->max)
-                    row_max(max, x, p->from, n);
+                    row_max(max, x, p->from, count);
                 else
-                    row_accumulate(sum, x, p->from, n);
+                    row_accumulate(sum, x, p->from, count);
             }
 }
 
@@ -181,11 +204,16 @@ average(const struct pool_run *r, const struct look *l, int64_t c, int64_t n,
         char *out)
 {
     const struct pool *p = r->p;
-    int64_t valid = 1, area = 1;
+    int64_t valid = 1, area = 1, lanes = 1;
     int32_t sum[CHUNK] = {0};
     float f[CHUNK];
 
-    visit(r, l, c, n, sum, NULL);
+    if (n == p->channels && p->w.dilation[WINDOW_MAX - 1] == 1)
+        lanes = CHUNK / n;
+    visit(r, l, c, n, lanes, sum, NULL);
+    for (int64_t i = 1; i < lanes; i++)
+        for (int64_t k = 0; k < n; k++)
+            sum[k] += sum[i * n + k];
     for (int i = 0; i < WINDOW_MAX; i++) {
         valid *= l->to[i] - l->from[i];
         area *= p->w.kernel[i];
@@ -213,7 +241,7 @@ one_point(void *arg, int64_t i)
     }
     if (p->max) {
         memset(y, p->from == DTYPE_INT8 ? -128 : 0, (size_t)p->channels);
-        visit(r, &l, 0, p->channels, NULL, y);
+        visit(r, &l, 0, p->channels, 1, NULL, y);
         return;
     }
     for (int64_t c = 0; c < p->channels; c += CHUNK) {

@@ -61,6 +61,13 @@ spread_row(void *arg, int64_t i)
         const char *x =
             r->x + (size_t)(i * p->width) * pixel + (size_t)b * p->chunk;
 
+        if (p->chunk == sizeof(float)) { /* one channel */
+            for (int64_t c = 0; c < p->width; c++)
+                memcpy(y + (size_t)c * sizeof(float), x + (size_t)c * pixel,
+                       sizeof(float));
+            y += (size_t)p->width * sizeof(float);
+            continue;
+        }
         for (int64_t c = 0; c < p->width; c++, y += p->chunk, x += pixel)
             memcpy(y, x, p->chunk);
     }

@@ -303,6 +303,11 @@ test_binary(void **state)
             one_binary(ops[i], SHAPE(1, 6, 1, 7), SHAPE(3, 1, 5, 1), nxc,
                        constant);
             one_binary(ops[i], SHAPE(1, 3, 90, 91), SHAPE(1), nxc, constant);
+            one_binary(ops[i], SHAPE(2, 24, 30, 31), SHAPE(2, 24, 1, 1), nxc,
+                       constant);
+            one_binary(ops[i], SHAPE(2, 600, 3, 3), SHAPE(1, 600, 1, 1), nxc,
+                       constant);
+            one_binary(ops[i], SHAPE(300, 40), SHAPE(40), false, constant);
         }
 }
 

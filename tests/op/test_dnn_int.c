@@ -372,7 +372,7 @@ test_binary(void **state)
 {
     static const enum op ops[] = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MAX};
     static const enum dtype types[] = {U, S};
-    const struct shape others[] = {SHAPE(2, 6, 5, 7), SHAPE(1, 6, 1, 1)};
+    const struct shape others[] = {SHAPE(2, 6, 5, 7), SHAPE(2, 6, 1, 1)};
 
     (void)state;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
@@ -431,6 +431,21 @@ test_average(void **state)
         if (quantized)
             y = quantize(g, y, U, 0.011f, 100);
         check(g, y, quantized ? 1 : 1e-5, "dnn.pool_int/", 1, "average");
+    }
+}
+
+/* Few channels and many points: sums are taken several points at once. */
+static void
+test_average_of_many(void **state)
+{
+    (void)state;
+    for (int c = 1; c < 40; c += 13) {
+        struct graph *g = graph_new();
+        int x = pair(g, both_input(g, "x", SHAPE(2, c, 45, 50)), U, 0.03f, 9);
+        int y = NODE(g, OP_GLOBAL_AVERAGE_POOL, x);
+
+        check(g, quantize(g, y, S, 0.003f, -100), 1, "dnn.pool_int/", 1,
+              "average of many");
     }
 }
 
@@ -501,6 +516,7 @@ main(void)
         cmocka_unit_test(test_binary),
         cmocka_unit_test(test_unary),
         cmocka_unit_test(test_average),
+        cmocka_unit_test(test_average_of_many),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_not_joined),
         cmocka_unit_test(test_full_range),
