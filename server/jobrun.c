@@ -338,23 +338,26 @@ take_text(const json_t *result, const char *member, char **to)
     *to = s != NULL ? mem_strdup(s) : NULL;
 }
 
-/* The judge's result line. */
+/* The judge's result line; variant is null where none was made. */
 static int
 take_result(struct jobs *j, struct job *job, const json_t *result,
             struct err *e)
 {
     const char *variant = json_string_value(json_object_get(result, "variant"));
     const char *state = json_string_value(json_object_get(result, "state"));
-    enum verdict verdict;
+    bool none = json_is_null(json_object_get(result, "variant"));
+    enum verdict verdict = VERDICT_REJECTED;
 
-    if (variant == NULL || !route_name_ok(variant) || state == NULL ||
-        verdict_parse(state, &verdict, e) != 0)
+    if (!none && (variant == NULL || !route_name_ok(variant) || state == NULL ||
+                  verdict_parse(state, &verdict, e) != 0))
         return err_set(e, ERR_INTERNAL, "%s gave a malformed result",
                        job->program);
     pthread_mutex_lock(&j->lock);
-    snprintf(job->variant, sizeof job->variant, "%s", variant);
-    job->verdict = verdict;
-    job->has_verdict = true;
+    if (!none) {
+        snprintf(job->variant, sizeof job->variant, "%s", variant);
+        job->verdict = verdict;
+        job->has_verdict = true;
+    }
     take_text(result, "decision", &job->decision);
     take_text(result, "reason", &job->reason);
     pthread_mutex_unlock(&j->lock);
@@ -459,6 +462,8 @@ publish_variant(struct jobs *j, struct job *job, struct err *e)
         json_object_set_new(info, "reason", json_string(job->reason));
     if ((rc = report_keep(j->repo, job->model, job->version, dir, e)) != 0)
         goto out;
+    if (!job->has_verdict)
+        goto out; /* there is none, and the report says why */
     if (!may_replace(j, job, &old)) {
         char *line = mem_printf("the %s variant %s that is there stays",
                                 verdict_name(old), job->variant);
