@@ -59,6 +59,10 @@ void graph_free(struct graph **g);
  */
 int tensor_load(const char *path, struct tensor *out, struct err *e);
 
+/* The same from the bytes of such a file. */
+int tensor_parse(const void *p, size_t bytes, struct tensor *out,
+                 struct err *e);
+
 /*
  * Writes a standard ONNX file and syncs it; weights over 1.5 GB go into
  * PATH.data, which the file refers to by that name.  On failure neither is

@@ -13,6 +13,7 @@
 #include "quant/columns.h"
 #include "quant/convert.h"
 #include "quant/npz.h"
+#include "quant/tar.h"
 #include "quant/testset.h"
 
 struct data {
@@ -368,7 +369,6 @@ data_open(const char *path, const struct model *m, enum data_role role,
           struct data **out, struct err *e)
 {
     struct data *d = mem_new(1, sizeof *d);
-    size_t len = strlen(path);
     struct stat st;
     int rc;
 
@@ -381,10 +381,7 @@ data_open(const char *path, const struct model *m, enum data_role role,
     d->in = mem_new((size_t)d->n_in, sizeof *d->in);
     d->out = mem_new((size_t)d->n_out, sizeof *d->out);
     d->seen = seen_new(d->n_in);
-    if (len > 4 && strcmp(path + len - 4, ".tar") == 0)
-        rc = err_set(e, ERR_UNSUPPORTED,
-                     "%s: unpack the archive and give its folder", path);
-    else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || tar_is(path)) {
         if ((rc = testset_open(path, &d->sets, e)) == 0)
             rc = bind_sets(d, e);
     } else if ((rc = npz_open(path, &d->npz, e)) == 0 &&

@@ -23,6 +23,7 @@ libquant_a_SOURCES = \
 	quant/seen.c quant/seen.h \
 	quant/sites.c quant/sites.h \
 	quant/static.c \
+	quant/tar.c quant/tar.h \
 	quant/testset.c quant/testset.h \
 	quant/weight.c quant/weight.h
 

@@ -276,22 +276,29 @@ take_out(Onnx__TensorProto *p, struct external *x, struct tensor *out,
 }
 
 int
-tensor_load(const char *path, struct tensor *out, struct err *e)
+tensor_parse(const void *p, size_t bytes, struct tensor *out, struct err *e)
 {
     struct external x = {.arena = arena_new()};
     ProtobufCMessage *m = NULL;
-    struct file_map map;
-    int rc = file_map(path, &map, e);
+    int rc = wire_parse(&onnx__tensor_proto__descriptor, p, bytes, &m, e);
 
-    if (rc == 0) {
-        rc = wire_parse(&onnx__tensor_proto__descriptor, map.p, map.bytes, &m,
-                        e);
-        file_unmap(&map);
-    }
     if (rc == 0)
         rc = take_out((Onnx__TensorProto *)m, &x, out, e);
     wire_free(m);
     external_free(&x);
     arena_free(&x.arena);
+    return rc;
+}
+
+int
+tensor_load(const char *path, struct tensor *out, struct err *e)
+{
+    struct file_map map;
+    int rc = file_map(path, &map, e);
+
+    if (rc != 0)
+        return rc;
+    rc = tensor_parse(map.p, map.bytes, out, e);
+    file_unmap(&map);
     return rc;
 }
