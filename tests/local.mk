@@ -22,6 +22,7 @@ unit_tests += tests/unit/test_save
 unit_tests += tests/unit/test_scan
 unit_tests += tests/unit/test_shape
 unit_tests += tests/unit/test_sites
+unit_tests += tests/unit/test_tar
 unit_tests += tests/unit/test_upgrade
 unit_tests += tests/unit/test_weight
 endif
@@ -43,6 +44,7 @@ tests_unit_test_route_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS
 tests_unit_test_histogram_LDADD = libquant.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_policy_LDADD = libquant.a $(CMOCKA_LIBS) -lm
 tests_unit_test_range_LDADD = libquant.a libbase.a $(CMOCKA_LIBS) -lm
+tests_unit_test_tar_LDADD = libquant.a libbase.a $(CMOCKA_LIBS)
 tests_unit_test_weight_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
 tests_unit_test_pass_LDADD = libpass.a libops.a libir.a libbase.a $(CMOCKA_LIBS) \
 	-lm -lpthread
