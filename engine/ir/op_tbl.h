@@ -82,7 +82,7 @@ OP(REDUCE_SUM, "", "ReduceSum", 13, 1, 2, 1, reduce_infer)
 /* softmax.c */
 OP(LOG_SOFTMAX, "", "LogSoftmax", 13, 1, 1, 1, softmax_infer)
 OP(SOFTMAX, "", "Softmax", 13, 1, 1, 1, softmax_infer)
-/* move.c: bytes go elsewhere, none changes */
+/* move.c and others: elements go elsewhere, none changes */
 OP(CONCAT, "", "Concat", 13, 1, OP_MANY, 1, concat_infer)
 OP(DEPTH_TO_SPACE, "", "DepthToSpace", 13, 1, 1, 1, depth_to_space_infer)
 OP(EXPAND, "", "Expand", 13, 2, 2, 1, expand_infer)

@@ -298,24 +298,6 @@ where_row(void *arg, int64_t n, char *const *p, const int64_t *step)
 }
 
 static int
-where_prepare(const struct graph *g, const struct node *n, struct step *s,
-              struct weights *w, struct err *e)
-{
-    struct walk *walk;
-
-    (void)w;
-    if (step_own(s, sizeof *walk, e) != 0)
-        return e->code;
-    walk = s->own;
-    walk_begin(walk, &node_out(g, n, 0)->shape);
-    walk_add(walk, node_out(g, n, 0));
-    for (int i = 0; i < 3; i++)
-        walk_add(walk, node_in(g, n, i));
-    walk_end(walk);
-    return 0;
-}
-
-static int
 where_run(const struct step *s, void *const *io, void *scratch, void *state,
           struct err *e)
 {
@@ -349,5 +331,5 @@ BINARY(POW)
 BINARY(PRELU)
 BINARY(SUB)
 BINARY(SUM)
-KERNEL(WHERE, "where", .layout = KERNEL_SAME, .prepare = where_prepare,
+KERNEL(WHERE, "where", .layout = KERNEL_SAME, .prepare = walk_prepare,
        .run = where_run, .done = step_done);

@@ -20,24 +20,6 @@ cast_infer(struct graph *g, struct node *n, struct err *e)
     return rule_out(g, n, 0, (enum dtype)to, &x->shape, e);
 }
 
-/* Input to output, each in its own layout. */
-static int
-pair_prepare(const struct graph *g, const struct node *n, struct step *s,
-             struct weights *w, struct err *e)
-{
-    struct walk *walk;
-
-    (void)w;
-    if (step_own(s, sizeof *walk, e) != 0)
-        return e->code;
-    walk = s->own;
-    walk_begin(walk, &node_out(g, n, 0)->shape);
-    walk_add(walk, node_out(g, n, 0));
-    walk_add(walk, node_in(g, n, 0));
-    walk_end(walk);
-    return 0;
-}
-
 static void
 cast_row(void *arg, int64_t n, char *const *p, const int64_t *step)
 {
@@ -71,7 +53,7 @@ reorder_run(const struct step *s, void *const *io, void *scratch, void *state,
     return 0;
 }
 
-KERNEL(CAST, "cast", .layout = KERNEL_CONVERT, .prepare = pair_prepare,
+KERNEL(CAST, "cast", .layout = KERNEL_CONVERT, .prepare = walk_prepare,
        .run = cast_run, .done = step_done);
-KERNEL(REORDER, "reorder", .layout = KERNEL_CONVERT, .prepare = pair_prepare,
+KERNEL(REORDER, "reorder", .layout = KERNEL_CONVERT, .prepare = walk_prepare,
        .run = reorder_run, .done = step_done);

@@ -86,20 +86,6 @@ conv_transpose_infer(struct graph *g, struct node *n, struct err *e)
 /* --- kernels ---------------------------------------------------------------
  */
 
-static int
-window_prepare(const struct graph *g, const struct node *n, struct step *s,
-               struct weights *weights, struct err *e)
-{
-    (void)weights;
-    if (step_own(s, sizeof(struct window), e) != 0)
-        return e->code;
-    if (window_of(g, n, s->own, e) != 0) {
-        step_done(s);
-        return e->code;
-    }
-    return 0;
-}
-
 /*
  * Sum over one group's channels and the window at output z, y, x.
  * in [C,D,H,W] k [C,KD,KH,KW]

@@ -60,9 +60,9 @@ gather_run(const struct step *s, void *const *io, void *scratch, void *state,
 
             if (k < -dim || k >= dim)
                 return err_set(e, ERR_INVALID,
-                               "node %s (Gather): index %" PRId64
+                               "index %" PRId64
                                " in %s is outside an axis of %" PRId64,
-                               s->node->name, k, index->name, dim);
+                               k, index->name, dim);
             k = k < 0 ? k + dim : k;
             if (inner > 0)
                 memcpy(y,

@@ -2,21 +2,25 @@ noinst_LIBRARIES += libops.a
 libops_a_SOURCES = \
 	engine/ops/binary.c \
 	engine/ops/cast.c \
+	engine/ops/concat.c \
 	engine/ops/conv.c \
 	engine/ops/gather.c \
 	engine/ops/matmul.c \
-	engine/ops/move.c \
+	engine/ops/move.c engine/ops/move.h \
 	engine/ops/norm.c \
 	engine/ops/number.c engine/ops/number.h \
 	engine/ops/ops.c engine/ops/ops.h \
 	engine/ops/pad.c \
+	engine/ops/permute.c \
 	engine/ops/pool.c \
 	engine/ops/post.c \
 	engine/ops/quantize.c \
 	engine/ops/reduce.c \
+	engine/ops/repeat.c \
 	engine/ops/resize.c \
 	engine/ops/rule.c engine/ops/rule.h \
 	engine/ops/shape.c \
+	engine/ops/slice.c \
 	engine/ops/softmax.c \
 	engine/ops/unary.c \
 	engine/ops/view.c \

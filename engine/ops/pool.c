@@ -43,20 +43,6 @@ global_pool_infer(struct graph *g, struct node *n, struct err *e)
     return rule_out(g, n, 0, x->dtype, &out, e);
 }
 
-static int
-pool_prepare(const struct graph *g, const struct node *n, struct step *s,
-             struct weights *weights, struct err *e)
-{
-    (void)weights;
-    if (step_own(s, sizeof(struct window), e) != 0)
-        return e->code;
-    if (window_of(g, n, s->own, e) != 0) {
-        step_done(s);
-        return e->code;
-    }
-    return 0;
-}
-
 /* The part [from, to) of the kernel that lies inside the input. */
 static void
 inside(const struct window *w, int i, int64_t o, int64_t *from, int64_t *to)
@@ -317,9 +303,9 @@ global_pool_run(const struct step *s, void *const *io, void *scratch,
     return 0;
 }
 
-KERNEL(AVERAGE_POOL, "average_pool", .prepare = pool_prepare,
+KERNEL(AVERAGE_POOL, "average_pool", .prepare = window_prepare,
        .run = average_pool_run, .done = step_done);
-KERNEL(MAX_POOL, "max_pool", .prepare = pool_prepare, .run = max_pool_run,
+KERNEL(MAX_POOL, "max_pool", .prepare = window_prepare, .run = max_pool_run,
        .done = step_done);
 KERNEL(GLOBAL_AVERAGE_POOL, "global_average_pool", .run = global_pool_run);
 KERNEL(GLOBAL_MAX_POOL, "global_max_pool", .run = global_pool_run);

@@ -5,6 +5,8 @@
 #include "engine/ops/rule.h"
 
 #include "base/mem.h"
+#include "engine/ir/window.h"
+#include "engine/ops/walk.h"
 
 /* Input i of the operator itself: behind them stand those of the posts. */
 static const struct value *
@@ -109,4 +111,35 @@ step_done(struct step *s)
 {
     mem_free(s->own);
     s->own = NULL;
+}
+
+int
+walk_prepare(const struct graph *g, const struct node *n, struct step *s,
+             struct weights *w, struct err *e)
+{
+    struct walk *walk;
+
+    (void)w;
+    if (step_own(s, sizeof *walk, e) != 0)
+        return e->code;
+    walk = s->own;
+    walk_begin(walk, &node_out(g, n, 0)->shape);
+    walk_add(walk, node_out(g, n, 0));
+    for (int i = 0; i < n->n_own; i++)
+        walk_add(walk, node_in(g, n, i));
+    walk_end(walk);
+    return 0;
+}
+
+int
+window_prepare(const struct graph *g, const struct node *n, struct step *s,
+               struct weights *w, struct err *e)
+{
+    (void)w;
+    if (step_own(s, sizeof(struct window), e) != 0)
+        return e->code;
+    if (window_of(g, n, s->own, e) == 0)
+        return 0;
+    step_done(s);
+    return e->code;
 }

@@ -82,6 +82,15 @@ int step_own(struct step *s, size_t bytes, struct err *e);
 void step_done(struct step *s);
 
 /*
+ * Two usual kinds of `prepare`.  s->own becomes the struct walk over output 0
+ * and all inputs, each in its own layout; or the struct window of the node.
+ */
+int walk_prepare(const struct graph *g, const struct node *n, struct step *s,
+                 struct weights *w, struct err *e);
+int window_prepare(const struct graph *g, const struct node *n, struct step *s,
+                   struct weights *w, struct err *e);
+
+/*
  * The value of a unary operator on a real number; alpha and beta are its
  * attributes, CLIP's bounds; alpha != 0 is GELU's tanh form.
  */
