@@ -5,6 +5,7 @@
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,4 +97,14 @@ cpu_usable(void)
     if (limit < n)
         n = (int)limit;
     return n < 1 ? 1 : n;
+}
+
+void
+cpu_patient_threads(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") != NULL)
+        return;
+    setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
+    execv("/proc/self/exe", argv);
+    /* Where /proc is not to be had it runs as it is: only slower. */
 }

@@ -9,4 +9,13 @@
  */
 int cpu_usable(void);
 
+/*
+ * Makes OpenMP threads sleep when they wait: by default they spin, and take
+ * the cores from whoever has work (two threads on a busy machine were measured
+ * five times slower than one).  The library reads OMP_WAIT_POLICY when it is
+ * loaded, before main(): so the program is started once more with it set,
+ * unless the environment has it already.  Call it first of all in main().
+ */
+void cpu_patient_threads(char **argv);
+
 #endif

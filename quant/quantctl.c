@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "quant/cmd.h"
 
 static const struct cmd cmds[] = {
@@ -41,6 +42,7 @@ help(FILE *f)
 int
 main(int argc, char **argv)
 {
+    cpu_patient_threads(argv);
     if (argc < 2) {
         help(stderr);
         return CMD_USAGE;

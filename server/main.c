@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "server/auth.h"
@@ -292,6 +293,7 @@ job_options(const struct config *c)
         .program = c->quantize.program,
         .concurrency = (int)c->quantize.concurrency,
         .cpu_share = c->quantize.cpu_share,
+        .serve_threads = (int)c->scheduler.threads_per_worker,
         .memory_limit = (size_t)c->quantize.memory_limit,
         .timeout_s = (double)c->quantize.timeout / 1e6,
         .recipe = c->quantize.recipe,
@@ -537,21 +539,6 @@ tune_memory(void)
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
-/*
- * OpenMP threads that wait by spinning take the cores from other workers.
- * The library reads this when it is loaded, which was before main(): so the
- * program starts itself once more.
- */
-static void
-tame_openmp(const struct config *c, char **argv)
-{
-    if (c->scheduler.threads_per_worker == 1 ||
-        getenv("OMP_WAIT_POLICY") != NULL)
-        return;
-    setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
-    execv("/proc/self/exe", argv);
-}
-
 static int
 run(struct life *l, struct err *e)
 {
@@ -596,7 +583,8 @@ main(int argc, char **argv)
         config_free(&c);
         return 0;
     }
-    tame_openmp(c, argv);
+    if (c->scheduler.threads_per_worker != 1)
+        cpu_patient_threads(argv);
     tune_memory();
     set_up_log(c);
     l.configs[l.n_configs++] = c;
