@@ -27,7 +27,7 @@ struct job {
     struct texts exclude;
     const char *later[4]; /* options of recipes that are not there yet */
     double smooth, seconds;
-    int samples;
+    int samples, threads;
 
     struct quant_options options;
     struct quant_result results[REPORT_MAX_TRIALS];
@@ -175,7 +175,11 @@ quantize_static(struct job *job, struct quant_result *r, struct graph **out,
     if (rc != 0)
         return rc;
     progress_phase(job->progress, "calibrate", NULL);
+    /* Calibration only has to be quick; everything else is measured as a
+     * serving worker would run it. */
+    engine_set_threads(job->threads);
     rc = quant_observe(job->graph, &job->options, &source, &hook, &seen, e);
+    engine_set_threads(job->report.threads);
     if (rc != 0)
         return rc;
     progress_phase(job->progress, "quantize",
@@ -440,7 +444,8 @@ run_job(struct job *job, const struct cmd_common *common)
     int exit_code;
 
     job->report.recipe = job->recipe;
-    job->report.threads = common->threads;
+    job->threads = common->threads;
+    engine_set_threads(job->report.threads);
     job->report.chosen = -1;
     if (job->out != NULL && scratch_new(job->out, &e) != 0)
         return cmd_fail(common->json, &e);
@@ -464,7 +469,8 @@ cmd_quantize(const struct cmd *c, int argc, char **argv)
     struct job job = {.recipe = "auto",
                       .granularity = "channel",
                       .smooth = NAN,
-                      .seconds = 2};
+                      .seconds = 2,
+                      .report.threads = 1};
     struct policy *p = &job.report.policy;
     struct err e;
     int exit_code;
@@ -504,6 +510,9 @@ cmd_quantize(const struct cmd *c, int argc, char **argv)
          1},
         {"min-speedup", 0, OPTION_REAL, "X", "times faster, at least; 0: any",
          &p->min_speedup, 0, 1000},
+        {"serve-threads", 0, OPTION_INT, "N",
+         "threads of a serving worker: it is judged and timed with as many",
+         &job.report.threads, 1, 1024},
         {"seconds", 'S', OPTION_REAL, "S", "to time each model; 0: not at all",
          &job.seconds, 0, 3600},
         {"smooth", 0, OPTION_REAL, "ALPHA", "not supported yet", &job.smooth, 0,

@@ -31,6 +31,7 @@ struct job_options {
     int concurrency;     /* jobs that run at once, at least 1 */
     double cpu_share;    /* of the usable cores, 0 to 1; at least one core */
     size_t memory_limit; /* bytes of address space a child may have; 0: any */
+    int serve_threads;   /* of a worker: variants are timed with as many */
     double timeout_s;    /* of a child; 0: none */
     const char *recipe;  /* for requests that say nothing */
     double max_loss;

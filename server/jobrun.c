@@ -374,6 +374,16 @@ make_variant_dir(struct job *job, struct err *e)
     return rc;
 }
 
+static void
+word_serve_threads(words *w, const struct jobs *j)
+{
+    char *n = mem_printf("%d", j->o.serve_threads);
+
+    word(w, "--serve-threads");
+    word(w, n);
+    mem_free(n);
+}
+
 static int
 quantize(struct jobs *j, struct job *job, const struct repo_variant *base,
          struct err *e)
@@ -390,6 +400,7 @@ quantize(struct jobs *j, struct job *job, const struct repo_variant *base,
     word(&w, "--json");
     word_stage(&w, job, "--output", "variant/model.onnx");
     word_stage(&w, job, "--report", "variant/report.json");
+    word_serve_threads(&w, j);
     word_stage(&w, job, "--calibration", job->calibration);
     word_stage(&w, job, "--validation", job->validation);
     recipe_each(job->recipe, word_option, &w);
@@ -419,6 +430,7 @@ judge_ready_made(struct jobs *j, struct job *job,
     word(&w, "--json");
     word_stage(&w, job, "--ready-made", "variant/model.onnx");
     word_stage(&w, job, "--report", "variant/report.json");
+    word_serve_threads(&w, j);
     word_stage(&w, job, "--validation", job->validation);
     recipe_each(job->recipe, word_option, &w);
     if ((rc = run_child(j, job, &w, &result, e)) != 0)
