@@ -84,6 +84,10 @@ int graph_simplify(struct graph *g, struct err *e);
 struct model_options {
     int max_batch;  /* rows a run may have; 0: as engine default (8) */
     int max_shapes; /* built shapes kept for other dynamic axes; 0: 16 */
+
+    /* Memory a run may take besides the weights; 0: 4 GiB.  A small file, or
+     * a request for a model with dynamic axes, can ask for any amount. */
+    size_t max_run_bytes;
 };
 
 /*
@@ -151,12 +155,12 @@ void model_shapes(const struct model *m, struct model_shapes *out);
  * model_describe): what inspect shows.
  */
 struct model_step {
-    const char *node, *op;      /* of the first node joined in it */
-    const char *kernel, *impl;  /* "dnn.conv", "brgconv_1x1:avx512_core_vnni"*/
-    const char *fused;          /* "+Relu +Add", "" when nothing is */
-    const char *precision;      /* "float32", "int8", "int64", ... */
-    const char *note;           /* why not int8, or NULL */
-    struct shape shape;         /* of the first output */
+    const char *node, *op;     /* of the first node joined in it */
+    const char *kernel, *impl; /* "dnn.conv", "brgconv_1x1:avx512_core_vnni"*/
+    const char *fused;         /* "+Relu +Add", "" when nothing is */
+    const char *precision;     /* "float32", "int8", "int64", ... */
+    const char *note;          /* why not int8, or NULL */
+    struct shape shape;        /* of the first output */
 };
 
 /*
@@ -176,10 +180,10 @@ void session_free(struct session **s);
 /*
  * Makes the session ready for these input shapes (one a model input): finds
  * or builds the plan, has the memory.  Cheap when the shapes were seen before.
- * Fails: ERR_INVALID when a shape contradicts the model (input named).
+ * Fails: ERR_INVALID when a shape contradicts the model (input named),
+ *        ERR_TOO_LARGE when a run would take more than max_run_bytes.
  */
-int session_shape(struct session *s, const struct shape *shapes,
-                  struct err *e);
+int session_shape(struct session *s, const struct shape *shapes, struct err *e);
 
 /* Where input i is to be written, row-major, before session_run(). */
 void *session_input(struct session *s, int i);

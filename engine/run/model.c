@@ -7,7 +7,11 @@
 #include "base/mem.h"
 #include "engine/dnn/dnn.h"
 
-enum { DEFAULT_MAX_BATCH = 8, DEFAULT_MAX_SHAPES = 16 };
+enum {
+    DEFAULT_MAX_BATCH = 8,
+    DEFAULT_MAX_SHAPES = 16,
+    DEFAULT_MAX_RUN_GB = 4,
+};
 
 const char *
 engine_isa(void)
@@ -102,7 +106,7 @@ model_get_plan(struct model *m, const struct shape *shapes, bool ladder,
     p = find_plan(m, shapes); /* built while we waited? */
     pthread_mutex_unlock(&m->lock);
     if (p == NULL) {
-        rc = plan_build(m->graph, shapes, m->weights, &p, e);
+        rc = plan_build(m->graph, shapes, m->weights, m->max_run_bytes, &p, e);
         if (rc != 0) {
             pthread_mutex_unlock(&m->build);
             return rc;
@@ -241,6 +245,9 @@ model_build(struct graph **g, const struct model_options *o, struct model **out,
     m->weights = weights_new();
     m->max_shapes = o != NULL && o->max_shapes > 0 ? (size_t)o->max_shapes
                                                    : DEFAULT_MAX_SHAPES;
+    m->max_run_bytes = o != NULL && o->max_run_bytes > 0
+                           ? o->max_run_bytes
+                           : (size_t)DEFAULT_MAX_RUN_GB << 30;
     rc = graph_simplify(m->graph, e);
     if (rc == 0) {
         m->inputs = list_io(m->graph, m->graph->inputs.at, m->graph->inputs.n);

@@ -260,7 +260,8 @@ prepare_steps(struct plan *p, const struct kernel *const *kernels,
 
 int
 plan_build(const struct graph *base, const struct shape *in_shapes,
-           struct weights *w, struct plan **out, struct err *e)
+           struct weights *w, size_t max_bytes, struct plan **out,
+           struct err *e)
 {
     struct plan *p = mem_new(1, sizeof *p);
     const struct kernel **kernels = NULL;
@@ -285,6 +286,11 @@ plan_build(const struct graph *base, const struct shape *in_shapes,
         rc = prepare_steps(p, kernels, w, e);
     if (rc == 0)
         rc = plan_memory(p, e);
+    if (rc == 0 && (p->arena_bytes > max_bytes ||
+                    p->scratch_bytes > max_bytes - p->arena_bytes))
+        rc =
+            err_set(e, ERR_TOO_LARGE, "a run takes %zu MB, the limit is %zu MB",
+                    (p->arena_bytes + p->scratch_bytes) >> 20, max_bytes >> 20);
     mem_free(kernels);
     if (rc != 0) {
         plan_free(&p);

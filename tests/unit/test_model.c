@@ -190,6 +190,28 @@ wrong_shapes_are_named(void **state)
     model_unref(&m);
 }
 
+/* A file of some hundred bytes must not take all memory when it runs. */
+static void
+memory_of_a_run_is_bounded(void **state)
+{
+    struct graph *g = graph_new();
+    int x = input(g, "x", SHAPE(SHAPE_DYNAMIC, 1000));
+    struct model_options o = {.max_run_bytes = 1 << 20};
+    struct session *s;
+    struct model *m;
+    struct err e;
+
+    (void)state;
+    VEC_PUSH(&g->outputs, node(g, OP_NEG, "y", x, -1));
+    assert_int_equal(model_build(&g, &o, &m, &e), 0);
+    assert_int_equal(session_new(m, &s, &e), 0);
+    assert_int_equal(session_shape(s, &SHAPE(100, 1000), &e), 0);
+    assert_int_equal(session_shape(s, &SHAPE(1000, 1000), &e), ERR_TOO_LARGE);
+    assert_string_equal(e.msg, "a run takes 7 MB, the limit is 1 MB");
+    session_free(&s);
+    model_unref(&m);
+}
+
 /* Outputs that are an input, a constant, or a view of one. */
 static void
 outputs_need_no_node_of_their_own(void **state)
@@ -284,6 +306,7 @@ main(void)
         cmocka_unit_test(a_one_that_is_no_batch_stays),
         cmocka_unit_test(sessions_follow_the_shape),
         cmocka_unit_test(wrong_shapes_are_named),
+        cmocka_unit_test(memory_of_a_run_is_bounded),
         cmocka_unit_test(a_deconv_by_blocks_is_what_it_was),
         cmocka_unit_test(outputs_need_no_node_of_their_own),
     };
