@@ -16,6 +16,8 @@ EXTRA_DIST += \
 	tests/e2e/test_014_quantctl_bench.py \
 	tests/e2e/test_015_quantctl_quantize.py \
 	tests/e2e/test_016_quantctl_compare.py \
+	tests/e2e/test_050_demo.py \
+	tests/e2e/test_051_readme.py \
 	tests/e2e/test_100_digits.py \
 	tests/e2e/test_101_ppocr.py \
 	tests/e2e/test_102_qdq_steps.py \

@@ -51,7 +51,7 @@ def quantize(model, folder, calibration, **validation):
     numpy.savez(folder / "calibration.npz", x=calibration)
     args = ["quantize", model, "-o", folder / "int8.onnx", "--recipe",
             "static", "--calibration", folder / "calibration.npz",
-            "--report", folder / "report.json"]
+            "--min-speedup", "0", "--seconds", "0.2", "--report", folder / "report.json"]
     if validation:
         numpy.savez(folder / "validation.npz", **validation)
         args += ["--validation", folder / "validation.npz"]
@@ -59,6 +59,11 @@ def quantize(model, folder, calibration, **validation):
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "int8.onnx", json.loads((folder / "report.json")
                                             .read_text())
+
+
+def overlap(a, b):
+    """Shared by both masks, of what either covers."""
+    return (a & b).sum() / (a | b).sum()
 
 
 def test_classifier_matches_onnxruntime(models, tmp_path):
@@ -98,8 +103,6 @@ def test_detector_quantizes(models, tmp_path):
 
     # What is text and what is not stays the same, nearly everywhere.
     x = drawn.pages(1, 6, 320, 320)
-    text = answer(model, x, tmp_path / "fp32") > 0.3
     found = answer(int8, x, tmp_path / "int8") > 0.3
-    assert (text & found).sum() / (text | found).sum() > 0.8
-    ort.assert_close(answer(int8, x, tmp_path / "again"), reference(int8, x),
-                     share=0.1)
+    assert overlap(found, answer(model, x, tmp_path / "fp32") > 0.3) > 0.8
+    assert overlap(found, reference(int8, x) > 0.3) > 0.95
