@@ -152,7 +152,7 @@ api_status(const struct daemon *d, enum err_code code)
     case ERR_TOO_LARGE:
         return 413;
     case ERR_BUSY:
-        return (int)d->config->server.overload_status;
+        return d->config->server.overload_status[0] == '4' ? 429 : 503;
     case ERR_UNAVAILABLE:
     case ERR_NO_MEMORY:
         return 503;

@@ -30,7 +30,7 @@ OPT(server, drain_delay, seconds, "0", 0, 3600000000, yes,
     "from not ready to not listening, for load balancers to notice")
 OPT(server, drain_timeout, seconds, "30", 0, 3600000000, yes,
     "requests in flight may take this long when stopping")
-OPT(server, overload_status, integer, "503", 429, 503, yes,
+OPT(server, overload_status, choice, "503", "429 503", 0, yes,
     "answered when a queue is full: 429 or 503")
 OPT(server, triton_metric_names, flag, "no", 0, 0, yes, "also nv_inference_* metrics")
 END(server)

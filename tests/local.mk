@@ -2,7 +2,10 @@
 # One a line, sorted.
 unit_tests =
 if HAVE_CMOCKA
+unit_tests += tests/unit/test_auth
+unit_tests += tests/unit/test_config
 unit_tests += tests/unit/test_data
+unit_tests += tests/unit/test_emit
 unit_tests += tests/unit/test_histogram
 unit_tests += tests/unit/test_history
 unit_tests += tests/unit/test_import
@@ -10,6 +13,7 @@ unit_tests += tests/unit/test_judge
 unit_tests += tests/unit/test_model
 unit_tests += tests/unit/test_multipart
 unit_tests += tests/unit/test_npy
+unit_tests += tests/unit/test_oip
 unit_tests += tests/unit/test_pass
 unit_tests += tests/unit/test_pbtxt
 unit_tests += tests/unit/test_place
@@ -73,3 +77,7 @@ tests_unit_test_upgrade_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 	$(CMOCKA_LIBS) -lm
 tests_unit_test_scan_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_queue_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_config_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_emit_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_auth_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_oip_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
