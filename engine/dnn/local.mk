@@ -10,6 +10,7 @@ libdnn_a_SOURCES = \
 	engine/dnn/join.c \
 	engine/dnn/kernel_tbl.h engine/dnn/kernels.h \
 	engine/dnn/matmul.c engine/dnn/matmul.h \
+	engine/dnn/matmul_int.c \
 	engine/dnn/matmul_row.c \
 	engine/dnn/move.c \
 	engine/dnn/pair.c engine/dnn/pair.h \

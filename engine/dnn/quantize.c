@@ -202,6 +202,54 @@ const struct kernel dnn_dequantize = {
     .done = done,
 };
 
+/* --- with the scale of what is there ------------------------------------- */
+
+static bool
+dynamic_fits(const struct graph *g, const struct node *n)
+{
+    return node_in(g, n, 0)->dtype == DTYPE_FLOAT &&
+           desc_nonempty(node_in(g, n, 0)) && n->n_out == 3 && n->out[0] >= 0 &&
+           n->out[1] >= 0 && n->out[2] >= 0;
+}
+
+static int
+dynamic_run(const struct step *s, void *const *io, void *scratch, void *state,
+            struct err *e)
+{
+    const int n_in = s->node->n_in;
+    struct convert c = {.from = DTYPE_FLOAT,
+                        .to = DTYPE_UINT8,
+                        .count = shape_n(&step_in(s, 0)->shape)};
+    struct convert_run r = {&c, io[0], io[n_in]};
+    float min, max, byte;
+    uint8_t zero;
+
+    (void)scratch;
+    (void)state;
+    (void)e;
+    row_range(io[0], (int64_t)c.count, &min, &max);
+    min = min < 0 ? min : 0;
+    max = max > 0 ? max : 0;
+    c.scale = (max - min) / 255;
+    if (!(c.scale > 0)) /* zeros, or too small to be told from them */
+        c.scale = 1;
+    byte = -min;
+    row_store(&zero, DTYPE_UINT8, &byte, 1, c.scale, 0);
+    c.zero = zero;
+    *(float *)io[n_in + 1] = c.scale;
+    *(uint8_t *)io[n_in + 2] = zero;
+    grid_split(((int64_t)c.count + TILE - 1) / TILE, TILE, convert_piece, &r);
+    return 0;
+}
+
+const struct kernel dnn_dynamic_quantize = {
+    .op = OP_DYNAMIC_QUANTIZE_LINEAR,
+    .name = "dnn.quantize",
+    .layout = KERNEL_SAME,
+    .fits = dynamic_fits,
+    .run = dynamic_run,
+};
+
 /* --- only another layout ------------------------------------------------- */
 
 static int

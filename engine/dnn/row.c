@@ -353,6 +353,52 @@ row_accumulate(int32_t *sum, const void *x, enum dtype t, int64_t n)
         accumulate_s8(sum, x, n);
 }
 
+#define SUM(name, type)                                                        \
+    INLINE void name##_body(const type *restrict x, int64_t n, int32_t *out)   \
+    {                                                                          \
+        int32_t sum = 0;                                                       \
+                                                                               \
+        _Pragma("omp simd reduction(+ : sum)") for (int64_t i = 0; i < n; i++) \
+            sum += x[i];                                                       \
+        *out = sum;                                                            \
+    }                                                                          \
+    VARIANTS(name, (const type *restrict x, int64_t n, int32_t *out),          \
+             (x, n, out))
+
+SUM(sum_u8, uint8_t)
+SUM(sum_s8, int8_t)
+
+int32_t
+row_sum(const void *x, enum dtype t, int64_t n)
+{
+    int32_t sum;
+
+    if (t == DTYPE_UINT8)
+        sum_u8(x, n, &sum);
+    else
+        sum_s8(x, n, &sum);
+    return sum;
+}
+
+/* Unsigned, so that a sum that does not fit wraps as ONNX lets it. */
+INLINE void
+subtract_body(uint32_t *restrict y, uint32_t factor, const uint32_t *restrict x,
+              int64_t n)
+{
+    SIMD for (int64_t i = 0; i < n; i++) y[i] -= factor * x[i];
+}
+
+VARIANTS(subtract,
+         (uint32_t *restrict y, uint32_t factor, const uint32_t *restrict x,
+          int64_t n),
+         (y, factor, x, n))
+
+void
+row_subtract(int32_t *y, int32_t factor, const int32_t *x, int64_t n)
+{
+    subtract((uint32_t *)y, (uint32_t)factor, (const uint32_t *)x, n);
+}
+
 #define MAXIMUM(name, type)                                                    \
     INLINE void name##_body(type *restrict max, const type *restrict x,        \
                             int64_t n)                                         \
@@ -427,6 +473,57 @@ row_max_abs(const float *x, int64_t n)
 
     max_abs(x, n, &max);
     return max;
+}
+
+/*
+ * Floats as integers of the same order: those of negative ones are turned
+ * round.  Beyond the infinities on both sides is NaN.
+ */
+INLINE void
+range_body(const float *restrict x, int64_t n, int32_t *min, int32_t *max)
+{
+    const float_bits *restrict bits = (const float_bits *)x;
+    const int32_t infinity = 0x7f800000;
+    int32_t low = infinity, high = -infinity;
+
+#pragma omp simd reduction(min : low) reduction(max : high)
+    for (int64_t i = 0; i < n; i++) {
+        int32_t magnitude = bits[i] & INT32_MAX;
+        int32_t b = bits[i] < 0 ? -magnitude : magnitude;
+
+        int32_t l = magnitude > infinity ? infinity : b;
+        int32_t h = magnitude > infinity ? -infinity : b;
+
+        low = l < low ? l : low;
+        high = h > high ? h : high;
+    }
+    *min = low;
+    *max = high;
+}
+
+VARIANTS(range,
+         (const float *restrict x, int64_t n, int32_t *min, int32_t *max),
+         (x, n, min, max))
+
+static float
+float_of(int32_t ordered)
+{
+    uint32_t bits =
+        ordered < 0 ? (uint32_t)-ordered | 0x80000000u : (uint32_t)ordered;
+    float f;
+
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+void
+row_range(const float *x, int64_t n, float *min, float *max)
+{
+    int32_t low, high;
+
+    range(x, n, &low, &high);
+    *min = low > high ? 0 : float_of(low);
+    *max = low > high ? 0 : float_of(high);
 }
 
 /* --- bytes --------------------------------------------------------------- */

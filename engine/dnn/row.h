@@ -42,6 +42,15 @@ void row_blend(float *y, const float *a, const float *b, const float *c,
 /* sum[i] += x[i], INT8 or UINT8. */
 void row_accumulate(int32_t *sum, const void *x, enum dtype t, int64_t n);
 
+/* Sum of n INT8 or UINT8. */
+int32_t row_sum(const void *x, enum dtype t, int64_t n);
+
+/* y[i] -= factor * x[i], modulo 2^32. */
+void row_subtract(int32_t *y, int32_t factor, const int32_t *x, int64_t n);
+
+/* The least and the largest; NaN counts as nothing.  0, 0 when n is 0. */
+void row_range(const float *x, int64_t n, float *min, float *max);
+
 /* max[i] becomes the larger of itself and x[i], INT8 or UINT8. */
 void row_max(void *max, const void *x, enum dtype t, int64_t n);
 

@@ -468,6 +468,43 @@ test_dynamic(void **state)
     }
 }
 
+/* As ONNX Runtime's dynamic quantizer writes it: the scale of the tensor is
+ * found at run time, the product has integers only. */
+static void
+one_integer_product(bool unsign, int zero, bool per_column)
+{
+    struct graph *g = graph_new();
+    struct shape unknown = {.rank = SHAPE_UNKNOWN};
+    enum dtype t = unsign ? U : S;
+    int8_t w[48 * 20];
+    uint8_t zeros[20];
+    int x = both_input(g, "x", SHAPE(2, 3, 48)), out[3], y, max = weight_max();
+
+    for (int i = 0; i < 3; i++)
+        out[i] = graph_add_value(g, NULL, DTYPE_NONE, &unknown);
+    graph_add_node(g, OP_DYNAMIC_QUANTIZE_LINEAR, "quantize", &x, 1, out, 3);
+    for (size_t i = 0; i < sizeof w; i++)
+        w[i] = (int8_t)(both_int(-max, max) + (unsign ? 128 : 0));
+    for (int i = 0; i < 20; i++)
+        zeros[i] = (uint8_t)(zero + i % 3);
+    y = NODE(g, OP_MATMUL_INTEGER, out[0],
+             graph_add_const(g, NULL, t, &SHAPE(48, 20), w), out[2],
+             per_column ? graph_add_const(g, NULL, t, &SHAPE(20), zeros)
+                        : scalar_byte(g, t, zero));
+    both_check(g, y, 0, "dnn.matmul_int/", "MatMulInteger");
+}
+
+static void
+test_integer_product(void **state)
+{
+    (void)state;
+    one_integer_product(false, 0, false);
+    one_integer_product(false, 5, false);
+    one_integer_product(true, 128, false);
+    one_integer_product(true, 120, true);
+    one_integer_product(false, -3, true);
+}
+
 /* What can't be joined says why, and is right all the same. */
 static void
 test_not_joined(void **state)
@@ -518,6 +555,7 @@ main(void)
         cmocka_unit_test(test_average),
         cmocka_unit_test(test_average_of_many),
         cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_integer_product),
         cmocka_unit_test(test_not_joined),
         cmocka_unit_test(test_full_range),
     };
