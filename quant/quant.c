@@ -40,6 +40,15 @@ quant_precision_name(enum quant_precision p)
     return names[p];
 }
 
+/*
+ * Least squared error is the default: on the demo model, PP-OCR's two and
+ * thirteen small networks with made-up weights it was within 0.5 dB of the
+ * best calibrator but for two (1.8 and 1.2 dB), and where activations have
+ * outliers, for which minmax spends its codes, it gains several.  500 samples
+ * and the percentile are those of the common advice and of ONNX Runtime.
+ * Samples run one by one: a batch is hardly faster and takes its memory for
+ * every watched tensor.
+ */
 void
 quant_options_init(struct quant_options *o)
 {

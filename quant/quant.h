@@ -48,8 +48,8 @@ struct quant_options {
 };
 
 /*
- * The defaults: see quant.c for why each; reduce_range is set where
- * engine_has_vnni() says that 8-bit products would saturate.
+ * The defaults (why: see quant.c); reduce_range is set where engine_has_vnni()
+ * says that 8-bit products would saturate.
  */
 void quant_options_init(struct quant_options *o);
 

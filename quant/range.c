@@ -146,8 +146,9 @@ quantile(const struct side *s, double beyond)
     return 0;
 }
 
-/* What QUANT_ENTROPY may lose against the range of least noise: twice it. */
-static const double entropy_costs_db = 6;
+/* What QUANT_ENTROPY may lose against the range of least noise: its power
+ * again. */
+static const double entropy_costs_db = 3;
 
 struct range
 range_choose(const struct histogram *h, enum quant_calibrator c,
