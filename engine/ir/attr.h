@@ -63,10 +63,8 @@ const int64_t *attr_ints(const struct node *n, const char *name, int *count);
 const float *attr_floats(const struct node *n, const char *name, int *count);
 
 /* Sets (adds or replaces) one; name and lists are copied into g's arena. */
-void attr_set_int(struct graph *g, struct node *n, const char *name,
-                  int64_t v);
-void attr_set_float(struct graph *g, struct node *n, const char *name,
-                    float v);
+void attr_set_int(struct graph *g, struct node *n, const char *name, int64_t v);
+void attr_set_float(struct graph *g, struct node *n, const char *name, float v);
 void attr_set_string(struct graph *g, struct node *n, const char *name,
                      const char *v);
 void attr_set_ints(struct graph *g, struct node *n, const char *name,

@@ -82,7 +82,8 @@ dtype_float_to_half(float f)
         return (uint16_t)(sign | 0x7e00);
     if (a >= 65520.0f) /* halfway to the first power that is infinite */
         return (uint16_t)(sign | 0x7c00);
-    if (a < 0x1p-14f) /* subnormal: a multiple of 2^-24; may round up to 2^-14 */
+    if (a <
+        0x1p-14f) /* subnormal: a multiple of 2^-24; may round up to 2^-14 */
         return (uint16_t)(sign | (uint16_t)lrintf(ldexpf(a, 24)));
     u = float_to_bits(a);
     u += 0xfff + ((u >> 13) & 1); /* round to nearest even at bit 13 */

@@ -43,10 +43,10 @@ void layout_strides(const struct shape *s, enum layout l,
  * real = scale[c] * (integer - zero[c]), c the index along axis.
  */
 struct qparam {
-    int axis;             /* -1: one scale for the whole tensor */
-    int n;                /* of scale and zero; 1 for the whole tensor */
-    const float *scale;   /* finite, > 0 */
-    const int32_t *zero;  /* within the integer type */
+    int axis;            /* -1: one scale for the whole tensor */
+    int n;               /* of scale and zero; 1 for the whole tensor */
+    const float *scale;  /* finite, > 0 */
+    const int32_t *zero; /* within the integer type */
 };
 
 struct value {
@@ -148,8 +148,7 @@ struct node *graph_insert_node(struct graph *g, size_t at, enum op op,
 
 /* graph_insert_node() behind the last. */
 struct node *graph_add_node(struct graph *g, enum op op, const char *name,
-                            const int *in, int n_in, const int *out,
-                            int n_out);
+                            const int *in, int n_in, const int *out, int n_out);
 
 static inline struct value *
 graph_value(const struct graph *g, int id)

@@ -69,8 +69,8 @@ struct step {
     const struct node *node;
     void *own;
     size_t scratch_bytes;
-    int inplace; /* input whose buffer output 0 should take, or -1: a wish;
-                    run() copies first when the addresses differ */
+    int inplace;      /* input whose buffer output 0 should take, or -1: a wish;
+                         run() copies first when the addresses differ */
     const char *impl; /* implementation within the kernel, for people */
 };
 

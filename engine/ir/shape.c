@@ -82,8 +82,8 @@ shape_text(const struct shape *s, char text[SHAPE_TEXT])
 }
 
 int
-shape_broadcast(const struct shape *a, const struct shape *b,
-                struct shape *out, struct err *e)
+shape_broadcast(const struct shape *a, const struct shape *b, struct shape *out,
+                struct err *e)
 {
     struct shape r = {.rank = a->rank > b->rank ? a->rank : b->rank};
 
@@ -106,8 +106,8 @@ int
 shape_axis(int64_t axis, int rank, int *out, struct err *e)
 {
     if (axis < -(int64_t)rank || axis >= rank)
-        return err_set(e, ERR_INVALID,
-                       "axis %" PRId64 " is outside rank %d", axis, rank);
+        return err_set(e, ERR_INVALID, "axis %" PRId64 " is outside rank %d",
+                       axis, rank);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return 0;
 }
