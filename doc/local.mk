@@ -2,3 +2,5 @@ dist_doc_DATA += \
 	README.md \
 	doc/hacking.md \
 	doc/openapi.json
+
+dist_man_MANS += doc/quantctl.1

@@ -15,6 +15,10 @@ enum {
  * means by so many standard deviations, deviations by such a factor. */
 static const double mean_apart = 0.5, std_apart = 2;
 
+/* Outputs whose noise is over a tenth of the signal's power are another
+ * model's. */
+static const double poor_sqnr_db = 10;
+
 /* The 99th percentile of undisturbed runs is near the median. */
 static const double noisy = 3;
 
@@ -100,6 +104,18 @@ warn_of_data(const struct report *r, const struct teller *t)
 }
 
 static void
+warn_of_answers(const struct trial *v, const struct teller *t)
+{
+    for (int i = 0; i < v->judge.n_outputs; i++) {
+        const struct judge_output *o = &v->judge.outputs[i];
+
+        if (o->sqnr_db < poor_sqnr_db)
+            tell(t, "output %s is far from fp32's: SQNR %.1f dB, cosine %.4f",
+                 o->name, o->sqnr_db, o->cosine);
+    }
+}
+
+static void
 warn_of_speed(const struct trial *v, const struct teller *t)
 {
     const struct bench_result *one = &v->one.variant;
@@ -134,8 +150,10 @@ advice_warnings(const struct report *r,
     if (v != NULL && v->quant != NULL)
         for (size_t i = 0; i < v->quant->warnings.n; i++)
             tell(&t, "%s", v->quant->warnings.at[i]);
-    if (v != NULL)
+    if (v != NULL) {
         warn_of_data(r, &t);
+        warn_of_answers(v, &t);
+    }
     if (r->baseline.file_bytes < SMALL_MODEL)
         tell(&t,
              "the model is small (%.1f MB): quantizing saves %.1f MB at most",
@@ -389,10 +407,11 @@ static enum advice_result
 stable_numbers(const struct report *r, const struct trial *v,
                struct advice_item *i)
 {
-    int64_t base = 0, variant = 0;
+    int64_t base = v->probe.baseline_nonfinite;
+    int64_t variant = v->probe.variant_nonfinite;
 
     (void)r;
-    if (!v->judged)
+    if (!v->judged && v->probe.n == 0)
         return say(i, ADVICE_NOT_MEASURED, "no validation data");
     for (int k = 0; k < v->judge.n_outputs; k++) {
         base += v->judge.outputs[k].baseline_nonfinite;
@@ -400,8 +419,10 @@ stable_numbers(const struct report *r, const struct trial *v,
     }
     return say(i, variant == 0 ? ADVICE_PASS : ADVICE_FAIL,
                "%lld NaN or infinite numbers in the outputs of %lld samples "
-               "(fp32: %lld)",
-               (long long)variant, (long long)v->judge.n, (long long)base);
+               "and %d inputs at the edge (zero, darkest, brightest, beyond); "
+               "fp32: %lld",
+               (long long)variant, (long long)v->judge.n, v->probe.n,
+               (long long)base);
 }
 
 static enum advice_result

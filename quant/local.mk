@@ -39,6 +39,7 @@ quantctl_SOURCES = \
 	quant/cmd_quantize.c \
 	quant/cmd_run.c \
 	quant/cmd_verify.c \
+	quant/probe.c quant/probe.h \
 	quant/progress.c quant/progress.h \
 	quant/quantctl.c \
 	quant/report.c quant/report.h \

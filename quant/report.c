@@ -305,6 +305,12 @@ add_answers(json_t *j, const struct trial *t)
     json_object_set_new(j, "nonfinite",
                         t->judged ? json_integer(nonfinite) : json_null());
     json_object_set_new(j, "outputs", outputs);
+    json_object_set_new(
+        j, "edge_inputs",
+        json_pack("{s:i, s:I, s:I, s:o}", "tried", t->probe.n, "nonfinite",
+                  (json_int_t)t->probe.variant_nonfinite, "baseline_nonfinite",
+                  (json_int_t)t->probe.baseline_nonfinite, "worst",
+                  cmd_text(t->probe.worst)));
 }
 
 /* --- layers and ranges

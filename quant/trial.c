@@ -399,6 +399,8 @@ decide(struct trial *t, const struct policy *policy)
         .has_agreement = r->has_agreement,
         .agree = r->agree,
         .has_speed = t->timed,
+        .baseline_nonfinite = t->probe.baseline_nonfinite,
+        .variant_nonfinite = t->probe.variant_nonfinite,
     };
 
     for (int i = 0; i < r->n_outputs; i++) {
@@ -430,6 +432,15 @@ trial_run(struct trial *t, struct trial_side *baseline, struct data *validation,
         return rc;
     if (validation != NULL && (rc = judge(t, baseline, validation, p, e)) != 0)
         return rc;
+    if (baseline->shapes != NULL) {
+        const struct seen *seen =
+            validation != NULL ? data_seen(validation) : NULL;
+
+        rc = probe_run(baseline->model, t->side.model, baseline->shapes, seen,
+                       &t->probe, e);
+        if (rc != 0)
+            return rc;
+    }
     if (seconds > 0 && baseline->shapes != NULL) {
         rc = trial_time(baseline, &t->side, validation, seconds, p, &t->one,
                         &t->best, e);

@@ -16,6 +16,7 @@
 #include "quant/data.h"
 #include "quant/judge.h"
 #include "quant/policy.h"
+#include "quant/probe.h"
 #include "quant/progress.h"
 
 enum { TRIAL_MAX_BATCH = 16 };
@@ -43,6 +44,7 @@ struct trial {
     const struct quant_result *quant; /* or NULL */
     bool judged;
     struct judge_result judge;
+    struct probe_result probe; /* n == 0: no shape is known */
     bool timed;
     struct trial_speed one, best; /* batch 1; batch of most rows a second */
     struct policy_verdict verdict;

@@ -6,6 +6,7 @@ import re
 import pytest
 
 import ctl
+import programs
 
 COMMANDS = ["inspect", "run", "verify", "check", "quantize", "compare", "bench"]
 
@@ -30,6 +31,15 @@ def test_wrong_usage(command):
                       ["--threads"], ["--json=yes", "m"]):
         text = ctl.run(command, *arguments, code=ctl.USAGE).stderr
         assert f"usage: quantctl {command}" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_manual_has_every_option(command):
+    manual = (programs.TOP / "doc/quantctl.1").read_text().replace("\\-", "-")
+    for line in ctl.run(command, "--help").stdout.splitlines():
+        option = re.search(r" --([a-z-]+)", line)
+        if option and "not supported yet" not in line:
+            assert f"-{option[1]}" in manual, line
 
 
 def test_no_command():

@@ -64,6 +64,8 @@ def test_digits(tmp_path):
     assert abs(accuracy["loss_points"]) <= 0.3
     assert v["size_ratio"] <= 0.30
     assert v["nonfinite"] == 0
+    assert v["edge_inputs"] == {"tried": 4, "nonfinite": 0,
+                                "baseline_nonfinite": 0, "worst": None}
     assert v["coverage"]["int8"] == v["coverage"]["layers"] == 14
     assert v["latency"]["p50_us"] > 0
     assert v["latency"]["baseline"]["p50_us"] > 0
