@@ -27,6 +27,7 @@ struct incoming {
     char model[ROUTE_NAME + 1];
     long version;
     bool reserved;
+    char base[ROUTE_NAME + 1]; /* name of the version's own variant, or "" */
 };
 
 static void
@@ -116,6 +117,7 @@ variant_open(struct daemon *d, struct request *r, void **state, struct err *e)
 
     if (rc == 0) {
         in->version = base.variant->version;
+        memcpy(in->base, base.variant->name, sizeof in->base);
         variant_unref(&base.variant);
         in->kind = JOB_VARIANT;
         rc = begin(in, "variant", e);
@@ -141,6 +143,7 @@ static int
 check_parts(struct incoming *in, struct err *e)
 {
     bool has_model = upload_has_model(in->upload);
+    const char *variant = recipe_get(upload_recipe(in->upload), "variant");
 
     if (in->kind == JOB_UPLOAD && !has_model)
         return err_set(e, ERR_INVALID,
@@ -148,10 +151,14 @@ check_parts(struct incoming *in, struct err *e)
                        "the part \"model\" of a form");
     if (in->kind != JOB_UPLOAD && has_model) {
         in->kind = JOB_ADD;
-        if (recipe_get(upload_recipe(in->upload), "variant") == NULL)
+        if (variant == NULL)
             return err_set(e, ERR_INVALID,
                            "variant: a ready-made variant needs a name");
     }
+    if (variant != NULL && strcmp(variant, in->base) == 0)
+        return err_set(e, ERR_CONFLICT,
+                       "%s is what was uploaded as version %ld: it stays",
+                       variant, in->version);
     return 0;
 }
 

@@ -388,9 +388,9 @@ spool_write(void *arg)
     struct request *r = arg;
 
     if (r->unpack == NULL)
-        spool_put(r, r->chunk, r->chunk_bytes, &r->sink_err);
+        spool_put(r, r->body->p, r->body->n, &r->sink_err);
     else
-        unpack_feed(r->unpack, r->chunk, r->chunk_bytes,
+        unpack_feed(r->unpack, r->body->p, r->body->n,
                     (uint64_t)r->daemon->config->server.max_upload, spool_put,
                     r, &r->sink_err);
     r->chunk_done = true;
@@ -669,39 +669,50 @@ take_body(struct request *r, const char *p, size_t n)
         buf_free(&r->body);
 }
 
+/* The first call for a piece: starts its write.  The piece is copied, for the
+ * library moves its buffer when this returns; and it is left there, or the
+ * library would go on to the next one while the connection sleeps. */
+static enum MHD_Result
+write_chunk(struct request *r, struct MHD_Connection *c, const char *p,
+            size_t n, struct err *e)
+{
+    uint64_t most = (uint64_t)r->daemon->config->server.max_upload;
+
+    r->received += n;
+    if (r->received > most) {
+        err_set(e, ERR_TOO_LARGE, "the upload has more than %llu bytes",
+                (unsigned long long)most);
+        return MHD_NO;
+    }
+    if (r->body == NULL && buf_new(n, &r->body, e) != 0)
+        return MHD_NO;
+    r->body->n = 0;
+    if (buf_add(r->body, p, n, e) != 0)
+        return MHD_NO;
+    return spool(r, c, spool_write);
+}
+
 /* A piece of the body for a sink: starts its write, or is back from it. */
 static enum MHD_Result
 take_chunk(struct request *r, struct MHD_Connection *c, const char *p,
            size_t *n)
 {
-    uint64_t most = (uint64_t)r->daemon->config->server.max_upload;
-    struct err e;
+    struct err e = r->sink_err;
 
-    if (r->sink_err.code != ERR_OK) {
-        refuse(r, &r->sink_err);
-        *n = 0;
-        return MHD_YES;
-    }
-    if (r->chunk_done) {
+    if (e.code == ERR_OK && r->chunk_done) {
         r->chunk_done = false;
-        *n -= r->chunk_bytes;
+        *n -= r->body->n;
         if (*n > 0) { /* more was read meanwhile: ask to be called for it */
             MHD_suspend_connection(c);
             MHD_resume_connection(c);
         }
         return MHD_YES;
     }
-    r->received += *n;
-    if (r->received > most) {
-        err_set(&e, ERR_TOO_LARGE, "the upload has more than %llu bytes",
-                (unsigned long long)most);
-        refuse(r, &e);
-        *n = 0;
+    if (e.code == ERR_OK && write_chunk(r, c, p, *n, &e) == MHD_YES)
         return MHD_YES;
-    }
-    r->chunk = p;
-    r->chunk_bytes = *n;
-    return spool(r, c, spool_write);
+    refuse(r, &e);
+    *n = 0;
+    return MHD_YES;
 }
 
 static enum MHD_Result

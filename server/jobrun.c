@@ -451,7 +451,8 @@ may_replace(struct jobs *j, const struct job *job, enum verdict *old)
     if (repo_lookup(j->repo, job->model, job->version, job->variant, &there,
                     &e) != 0)
         return true;
-    may = job->verdict <= there.verdict || there.reason != NULL;
+    /* The version's own file stays in any case: publishing says so. */
+    may = job->verdict <= there.verdict || there.reason != NULL || there.base;
     *old = there.verdict;
     repo_variant_free(&there);
     return may;

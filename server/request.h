@@ -60,10 +60,8 @@ struct request {
 
     void *sink_state;
     bool sink_open;
+    bool chunk_done;     /* the sink has what body holds of the body */
     struct err sink_err; /* of the last call; code 0: none */
-    const void *chunk;   /* what the sink is writing */
-    size_t chunk_bytes;
-    bool chunk_done;
 
     struct {
         const char *name;

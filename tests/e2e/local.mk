@@ -1,8 +1,10 @@
 # Run by pytest (scripts/test), not by make check: see doc/hacking.md.
 EXTRA_DIST += \
 	tests/e2e/conftest.py \
+	tests/e2e/control.py \
 	tests/e2e/ctl.py \
 	tests/e2e/drawn.py \
+	tests/e2e/fake_quantctl.sh \
 	tests/e2e/npm.py \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
@@ -16,6 +18,7 @@ EXTRA_DIST += \
 	tests/e2e/test_014_quantctl_bench.py \
 	tests/e2e/test_015_quantctl_quantize.py \
 	tests/e2e/test_016_quantctl_compare.py \
+	tests/e2e/test_020_upload.py \
 	tests/e2e/test_050_demo.py \
 	tests/e2e/test_051_readme.py \
 	tests/e2e/test_100_digits.py \
