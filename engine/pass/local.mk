@@ -7,4 +7,5 @@ libpass_a_SOURCES = \
 	engine/pass/fuse.c \
 	engine/pass/hardswish.c \
 	engine/pass/identity.c \
+	engine/pass/mean.c \
 	engine/pass/simplify.c

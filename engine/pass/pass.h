@@ -36,6 +36,9 @@ int pass_hardswish(struct graph *g, struct err *e);
  */
 int pass_shapes(struct graph *g, struct err *e);
 
+/* ReduceMean over all spatial axes becomes GlobalAveragePool. */
+int pass_mean(struct graph *g, struct err *e);
+
 /*
  * Joins activations and residual Adds to the Conv, Gemm, MatMul before them
  * (node.posts).  Shapes are known.

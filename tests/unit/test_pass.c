@@ -423,6 +423,34 @@ shape_chains_become_constants(void **state)
     assert_true(shape_equal(&graph_value(g, flat)->shape, &SHAPE(3, 8)));
 }
 
+static void
+mean_over_space_is_a_pool(void **state)
+{
+    static const int64_t all[] = {-1, 2}, one[] = {2}, two_of_three[] = {2, 3};
+    int x = input("x", SHAPE(2, 3, 4, 5)), v = input("v", SHAPE(2, 3, 4, 5, 6));
+    struct node *n = node(OP_REDUCE_MEAN, "m", 1, x);
+
+    (void)state;
+    attr_set_ints(g, n, "axes", all, 2);
+    attr_set_int(g, n, "keepdims", 0);
+    n = node(OP_REDUCE_MEAN, "part", 1, x);
+    attr_set_ints(g, n, "axes", one, 1);
+    n = node(OP_REDUCE_MEAN, "deep", 1, v);
+    attr_set_ints(g, n, "axes", two_of_three, 2);
+    output("m");
+    output("part");
+    output("deep");
+    run(pass_shapes);
+    run(pass_mean);
+    n = graph_producer(g, id_of("m"));
+    assert_int_equal(n->op, OP_RESHAPE);
+    assert_true(shape_equal(&node_in(g, n, 0)->shape, &SHAPE(2, 3, 1, 1)));
+    assert_int_equal(graph_producer(g, n->in[0])->op, OP_GLOBAL_AVERAGE_POOL);
+    assert_int_equal(graph_producer(g, id_of("part"))->op, OP_REDUCE_MEAN);
+    assert_int_equal(graph_producer(g, id_of("deep"))->op, OP_REDUCE_MEAN);
+    run(pass_shapes); /* and what it says of the shapes is so */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, start, end)
 
 int
@@ -444,6 +472,7 @@ main(void)
         T(what_others_read_is_not_joined),
         T(a_broadcast_add_is_not_joined),
         T(shape_chains_become_constants),
+        T(mean_over_space_is_a_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
