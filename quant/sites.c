@@ -17,6 +17,19 @@ enum role {
     ROLE_ACTIVATION, /* elementwise; joined to what makes its input or not */
 };
 
+/* Is ReduceMean n a GlobalAveragePool of images?  The engine finds it to be one
+ * once it knows the rank. */
+static bool
+over_image(const struct node *n)
+{
+    int count;
+    const int64_t *axes = attr_ints(n, "axes", &count);
+
+    return count == 2 && ((axes[0] == 2 && axes[1] == 3) ||
+                          (axes[0] == -2 && axes[1] == -1) ||
+                          (axes[0] == -1 && axes[1] == -2));
+}
+
 static enum role
 role_of(const struct node *n)
 {
@@ -32,6 +45,8 @@ role_of(const struct node *n)
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL:
         return ROLE_POOL;
+    case OP_REDUCE_MEAN:
+        return over_image(n) ? ROLE_POOL : ROLE_FLOAT;
     case OP_MAX_POOL:
     case OP_GLOBAL_MAX_POOL:
     case OP_CONCAT:

@@ -125,6 +125,26 @@ pools_and_moves_pass_integers_on(void **state)
 }
 
 static void
+a_mean_over_space_is_a_pool(void **state)
+{
+    static const int64_t space[] = {2, 3}, rows[] = {2};
+    struct graph *g = graph_new();
+    int x = net_input(g, "x", SHAPE(1, 3, 8, 8));
+    int a = net_conv(g, "a", x, 3, 8, 3, 1);
+    int b = net_conv(g, "b", x, 3, 8, 3, 1);
+    int m = net_unary(g, OP_REDUCE_MEAN, "m", a);
+    int r = net_unary(g, OP_REDUCE_MEAN, "r", b);
+
+    (void)state;
+    attr_set_ints(g, graph_producer(g, m), "axes", space, 2);
+    attr_set_ints(g, graph_producer(g, r), "axes", rows, 1);
+    net_output(g, net_conv(g, "d", m, 8, 8, 1, 1));
+    net_output(g, net_conv(g, "e", r, 8, 8, 1, 1));
+    expect(g, &plain, "x a m r");
+    graph_free(&g);
+}
+
+static void
 arms_of_a_concat_share_parameters(void **state)
 {
     struct graph *g = graph_new();
@@ -345,6 +365,7 @@ main(void)
         cmocka_unit_test(nothing_comes_between_conv_and_its_residual),
         cmocka_unit_test(one_of_two_convs_is_joined),
         cmocka_unit_test(pools_and_moves_pass_integers_on),
+        cmocka_unit_test(a_mean_over_space_is_a_pool),
         cmocka_unit_test(arms_of_a_concat_share_parameters),
         cmocka_unit_test(gates_multiply_integers),
         cmocka_unit_test(a_float_reader_keeps_a_tensor_float),
