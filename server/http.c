@@ -51,11 +51,14 @@ enum {
 /* Bytes of an unwanted body that are read for the sake of the answer. */
 static const uint64_t DISCARD_BYTES = (uint64_t)256 << 20;
 
+/* Whose turn it is on a connection. */
+enum turn { TURN_PEER_SENDS, TURN_OURS, TURN_PEER_READS };
+
 /* A connection, for the hourglass. */
 struct peer {
     struct peer *prev, *next;
     int fd;
-    _Atomic bool limited;      /* it is the peer's turn */
+    _Atomic int turn;          /* enum turn */
     _Atomic uint64_t since_ns; /* since when */
 };
 
@@ -96,7 +99,7 @@ on_connection(void *arg, struct MHD_Connection *c, void **context,
 
         p = mem_new(1, sizeof *p);
         p->fd = info == NULL ? -1 : info->connect_fd;
-        p->limited = true;
+        p->turn = TURN_PEER_SENDS;
         p->since_ns = thread_now_ns();
         *context = p;
         pthread_mutex_lock(&h->lock);
@@ -119,9 +122,8 @@ on_connection(void *arg, struct MHD_Connection *c, void **context,
     *context = NULL;
 }
 
-/* Whose turn it is from now on. */
 static void
-turn(struct MHD_Connection *c, bool of_peer)
+set_turn(struct MHD_Connection *c, enum turn turn)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -130,10 +132,24 @@ turn(struct MHD_Connection *c, bool of_peer)
     if (p == NULL)
         return;
     p->since_ns = thread_now_ns();
-    p->limited = of_peer;
+    p->turn = turn;
 }
 
-/* Ends the connections of peers that take longer than request_timeout. */
+/* It owes us bytes and will send none. */
+static bool
+has_left(const struct peer *p)
+{
+    char c;
+
+    return p->turn == TURN_PEER_SENDS &&
+           recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/*
+ * Ends the connections of peers that take longer than request_timeout, and of
+ * those that have gone: the library waits for edges of epoll and misses an end
+ * that came together with the last bytes.
+ */
 static void
 hourglass(void *arg)
 {
@@ -141,10 +157,13 @@ hourglass(void *arg)
     uint64_t now = thread_now_ns();
 
     pthread_mutex_lock(&h->lock);
-    for (struct peer *p = h->peers; p != NULL; p = p->next)
-        if (p->limited && now > p->since_ns &&
-            now - p->since_ns > h->patience_ns)
-            shutdown(p->fd, SHUT_RDWR); /* the library sees its end */
+    for (struct peer *p = h->peers; p != NULL; p = p->next) {
+        bool late = p->turn != TURN_OURS && now > p->since_ns &&
+                    now - p->since_ns > h->patience_ns;
+
+        if (late || has_left(p))
+            shutdown(p->fd, SHUT_RDWR); /* a new edge: it sees the end */
+    }
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -249,7 +268,7 @@ send_reply(struct request *r, struct MHD_Connection *c)
     enum MHD_Result ok;
 
     r->response = NULL;
-    turn(c, !r->is_file);
+    set_turn(c, r->is_file ? TURN_OURS : TURN_PEER_READS);
     ok = MHD_queue_response(c, (unsigned)r->status, response);
     MHD_destroy_response(response);
     return ok;
@@ -623,12 +642,12 @@ first_step(struct request *r, struct MHD_Connection *c, const char *method)
     r->conn = c;
     r->method = parse_method(method);
     r->since_ns = thread_now_ns();
-    turn(c, true);
+    set_turn(c, TURN_PEER_SENDS);
     go = check_framing(r, c) && route_request(r) && authorize(r) &&
          check_body(r);
     if (go && r->endpoint->sink != NULL) {
         r->phase = REQUEST_OPENING;
-        turn(c, false);
+        set_turn(c, TURN_OURS);
         if (r->coding != CODING_IDENTITY)
             r->unpack = unpack_new(r->coding);
         return spool(r, c, spool_open);
@@ -752,7 +771,7 @@ last_step(struct request *r, struct MHD_Connection *c)
         tasks_post(r->daemon->control, close_sink, r);
     } else if (r->phase == REQUEST_BODY) {
         r->phase = REQUEST_RUN;
-        turn(c, false);
+        set_turn(c, TURN_OURS);
         r->body->p[r->body->n] = '\0';
         if (r->coding != CODING_IDENTITY && r->body->n > 0)
             tasks_post(r->daemon->decode, unpack_and_run, r);
@@ -807,7 +826,7 @@ on_completed(void *arg, struct MHD_Connection *c, void **context,
     if (r == NULL)
         return;
     conf = r->daemon->config;
-    turn(c, true);
+    set_turn(c, TURN_PEER_SENDS);
     abandon_sink(r);
     if (r->response != NULL)
         MHD_destroy_response(r->response);

@@ -418,8 +418,8 @@ static void
 say_restart(void *arg, const char *section, const char *key)
 {
     (void)arg;
-    log_event(LOG_WARNING, "reload_needs_restart", "option=%s.%s", section,
-              key);
+    log_event(LOG_WARNING, "reload_needs_restart", "section=%s option=%s",
+              section, key);
 }
 
 static void

@@ -27,7 +27,7 @@ struct queue {
     struct queue *next;
     struct queue_options o;
     struct work *first, *last; /* by priority, then arrival */
-    int length;                /* works that wait, cut ones included */
+    int length;                /* works of which no row was taken yet */
     int runs;                  /* batches that run */
     bool closed;
     double clock;  /* compute ns / weight */
@@ -166,7 +166,8 @@ remove_work(struct queue *q, struct work *w)
     else
         q->last = w->prev;
     w->waiting = false;
-    q->length--;
+    if (w->taken == 0)
+        q->length--;
 }
 
 int
@@ -354,8 +355,10 @@ take_piece(struct queue *q, struct batch *b, struct work *w, int n,
     p->from = w->taken;
     p->n = n;
     p->at = b->rows;
-    if (w->taken == 0)
+    if (w->taken == 0) {
         w->taken_ns = now;
+        q->length--;
+    }
     w->taken += n;
     b->rows += n;
     if (w->taken == w->rows)

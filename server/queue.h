@@ -96,7 +96,7 @@ void queue_drain(struct queue *q);
 /* Drained before. */
 void queue_free(struct queue **q);
 
-/* Works that wait, and rows that run. */
+/* Works that wait: of which no row was taken yet. */
 int queue_length(const struct queue *q);
 
 /*

@@ -11,6 +11,7 @@ EXTRA_DIST += \
 	tests/e2e/programs.py \
 	tests/e2e/server.py \
 	tests/e2e/test_000_protocol.py \
+	tests/e2e/test_001_infer.py \
 	tests/e2e/test_010_quantctl_usage.py \
 	tests/e2e/test_011_quantctl_inspect.py \
 	tests/e2e/test_012_quantctl_run.py \
@@ -25,6 +26,8 @@ EXTRA_DIST += \
 	tests/e2e/test_101_ppocr.py \
 	tests/e2e/test_102_qdq_steps.py \
 	tests/e2e/test_110_onnx_files.py \
+	tests/e2e/test_200_load.py \
+	tests/e2e/test_300_life.py \
 	tests/e2e/tiny.py
 
 # Copies ONNX files for tests/e2e/test_110_onnx_files.py.

@@ -33,7 +33,8 @@ class Daemon:
             errors="replace")
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        address = self.wait_log(r"listening address=(\S+)", START_S)[1]
+        address = self.wait_log(r'listening\b.*address"?[=:]"?([0-9.]+:\d+)',
+                                START_S)[1]
         self.host, port = address.rsplit(":", 1)
         self.port = int(port)
         self.url = f"http://{address}"
