@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	tests/e2e/test_100_digits.py \
 	tests/e2e/test_101_ppocr.py \
 	tests/e2e/test_102_qdq_steps.py \
+	tests/e2e/test_103_no_vnni.py \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
