@@ -2,6 +2,7 @@ noinst_LIBRARIES += libpass.a
 libpass_a_SOURCES = \
 	engine/pass/pass.h \
 	engine/pass/affine.c \
+	engine/pass/compound.c \
 	engine/pass/constants.c \
 	engine/pass/deconv.c \
 	engine/pass/fuse.c \

@@ -39,6 +39,10 @@ int pass_shapes(struct graph *g, struct err *e);
 /* ReduceMean over all spatial axes becomes GlobalAveragePool. */
 int pass_mean(struct graph *g, struct err *e);
 
+/* Gelu and LayerNormalization written as several nodes become one.  Shapes are
+ * known. */
+int pass_compound(struct graph *g, struct err *e);
+
 /*
  * Joins activations and residual Adds to the Conv, Gemm, MatMul before them
  * (node.posts).  Shapes are known.

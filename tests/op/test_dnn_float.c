@@ -339,6 +339,66 @@ test_rows(void **state)
     }
 }
 
+static int
+number(struct graph *g, float v)
+{
+    return graph_add_const(g, NULL, DTYPE_FLOAT, &(struct shape){.rank = 0},
+                           &v);
+}
+
+static int
+mean(struct graph *g, int x)
+{
+    int64_t last = -1;
+    int y = NODE(g, OP_REDUCE_MEAN, x);
+
+    attr_set_ints(g, MADE(g, y), "axes", &last, 1);
+    return y;
+}
+
+/* Gelu and LayerNormalization as older opsets write them. */
+static void
+test_compound(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 4; form++) {
+        struct graph *g = graph_new();
+        int x = NODE(g, OP_ADD, both_input(g, "x", SHAPE(3, 5, 77)),
+                     both_const(g, SHAPE(77), 1));
+        int f, y;
+
+        if (form == 3) {
+            f = NODE(g, OP_MUL, NODE(g, OP_POW, x, number(g, 3)),
+                     number(g, 0.044715f));
+            f = NODE(g, OP_MUL, NODE(g, OP_ADD, x, f),
+                     number(g, 0.7978845608f));
+            f = NODE(g, OP_TANH, f);
+        } else {
+            f = NODE(g, OP_ERF, NODE(g, OP_DIV, x, number(g, 1.41421356f)));
+        }
+        f = NODE(g, OP_ADD, f, number(g, 1));
+        y = form == 0 ? NODE(g, OP_MUL, NODE(g, OP_MUL, x, f), number(g, 0.5))
+            : form == 1
+                ? NODE(g, OP_MUL, x, NODE(g, OP_MUL, f, number(g, 0.5)))
+                : NODE(g, OP_MUL, NODE(g, OP_MUL, x, number(g, 0.5)), f);
+        both_check(g, y, 1e-5, "dnn.eltwise/jit", "Gelu by parts");
+    }
+    for (int square = 0; square < 2; square++) {
+        struct graph *g = graph_new();
+        int x = NODE(g, OP_ADD, both_input(g, "x", SHAPE(3, 5, 77)),
+                     both_const(g, SHAPE(77), 1));
+        int d = NODE(g, OP_SUB, x, mean(g, x));
+        int v = mean(g, square ? NODE(g, OP_MUL, d, d)
+                               : NODE(g, OP_POW, d, number(g, 2)));
+        int y = NODE(g, OP_DIV, d,
+                     NODE(g, OP_SQRT, NODE(g, OP_ADD, v, number(g, 1e-5f))));
+
+        y = NODE(g, OP_ADD, NODE(g, OP_MUL, y, both_const(g, SHAPE(77), 1)),
+                 both_const(g, SHAPE(77), 1));
+        both_check(g, y, 2e-5, "dnn.norm", "LayerNormalization by parts");
+    }
+}
+
 static void
 test_concat(void **state)
 {
@@ -412,8 +472,8 @@ main(void)
         cmocka_unit_test(test_conv_transpose), cmocka_unit_test(test_pool),
         cmocka_unit_test(test_matmul),         cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_unary),          cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_concat),
-        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_compound),
+        cmocka_unit_test(test_concat),         cmocka_unit_test(test_resize),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
