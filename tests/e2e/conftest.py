@@ -6,6 +6,17 @@ import pytest
 import server
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "server: runs the daemon")
+
+
+def pytest_collection_modifyitems(items):
+    """Who imports the daemon's module (or one that does) runs it."""
+    for item in items:
+        if {"server", "control"} & set(vars(item.module)):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.fixture
 def start(tmp_path):
     """start(fill, options) -> Daemon: with what fill(folder) puts into its
