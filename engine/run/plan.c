@@ -275,9 +275,9 @@ plan_build(const struct graph *base, const struct shape *in_shapes,
     if (rc == 0)
         rc = pass_shapes(p->graph, e);
     if (rc == 0)
-        rc = pass_mean(p->graph, e);
-    if (rc == 0)
         rc = pass_compound(p->graph, e);
+    if (rc == 0)
+        rc = pass_mean(p->graph, e);
     if (rc == 0)
         rc = pass_fuse(p->graph, e);
     if (rc == 0 && !plain_only())
