@@ -623,6 +623,24 @@ print_warning(void *arg, const char *text)
 }
 
 static void
+count_step(void *arg, const struct model_step *s)
+{
+    coverage_add(arg, s);
+}
+
+static void
+print_coverage(const struct trial *t)
+{
+    struct coverage c = {0};
+    char text[400];
+    struct err e;
+
+    if (t->side.shapes != NULL &&
+        model_describe(t->side.model, t->side.shapes, count_step, &c, &e) == 0)
+        printf("%-14s %s\n", "layers", coverage_text(&c, text, sizeof text));
+}
+
+static void
 print_trial(const struct report *r, const struct trial *t)
 {
     const char *grade = policy_grade_name(t->verdict.grade);
@@ -634,6 +652,7 @@ print_trial(const struct report *r, const struct trial *t)
         print_answers(t);
     if (t->timed)
         print_speed(t);
+    print_coverage(t);
     printf("%s%s%s: %s\n\n", policy_state_name(t->verdict.state),
            grade != NULL ? ", " : "", grade != NULL ? grade : "",
            t->verdict.reason);

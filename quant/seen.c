@@ -5,14 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "base/mem.h"
 #include "base/vec.h"
 #include "quant/convert.h"
 
 struct moments {
     int64_t n, n_nonfinite;
-    double mean, m2, min, max;
+    double mean, m2, min, max; /* m2: sum of squared distances from mean */
 };
 
 struct seen {
@@ -60,36 +59,67 @@ mix(uint64_t h, const void *p, size_t bytes)
     return h;
 }
 
+/* Joins the moments of two lots.  Source: Chan, Golub, LeVeque 1979, Updating
+ * formulae and a pairwise algorithm for computing sample variances. */
 static void
-note_value(struct moments *m, double v)
+join(struct moments *m, const struct moments *lot)
 {
-    double delta;
+    double delta = lot->mean - m->mean, n = (double)(m->n + lot->n);
 
-    if (!isfinite(v)) {
-        m->n_nonfinite++;
+    m->n_nonfinite += lot->n_nonfinite;
+    if (lot->n == 0)
         return;
-    }
-    if (m->n == 0)
-        m->min = m->max = v;
-    m->n++;
-    delta = v - m->mean; /* Welford 1962: stable however long the stream */
-    m->mean += delta / (double)m->n;
-    m->m2 += delta * (v - m->mean);
-    m->min = fmin(m->min, v);
-    m->max = fmax(m->max, v);
+    m->min = m->n == 0 ? lot->min : fmin(m->min, lot->min);
+    m->max = m->n == 0 ? lot->max : fmax(m->max, lot->max);
+    m->m2 += lot->m2 + delta * delta * (double)m->n * (double)lot->n / n;
+    m->mean += delta * (double)lot->n / n;
+    m->n += lot->n;
 }
 
+/* The moments of n numbers. */
+static struct moments
+measure(const float *v, size_t n)
+{
+    struct moments lot = {.min = INFINITY, .max = -INFINITY};
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(v[i])) {
+            double x = (double)v[i];
+
+            lot.n++;
+            sum += x;
+            lot.min = x < lot.min ? x : lot.min;
+            lot.max = x > lot.max ? x : lot.max;
+        }
+    lot.n_nonfinite = (int64_t)n - lot.n;
+    lot.mean = lot.n > 0 ? sum / (double)lot.n : 0;
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(v[i]))
+            lot.m2 += ((double)v[i] - lot.mean) * ((double)v[i] - lot.mean);
+    return lot;
+}
+
+/* In lots that stay in the cache. */
 static void
 note_values(struct moments *m, enum dtype t, const void *p, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        float f;
+    enum { LOT = 1024 };
+    float lot[LOT];
 
-        if (t == DTYPE_FLOAT)
-            note_value(m, (double)((const float *)p)[i]);
-        else if (convert(t, (const char *)p + i * dtype_size(t), DTYPE_FLOAT,
-                         &f, 1, &(struct err){0}) == 0)
-            note_value(m, (double)f);
+    for (size_t at = 0; at < n; at += LOT) {
+        size_t k = n - at < LOT ? n - at : LOT;
+
+        const float *v = (const float *)p + at;
+        struct moments of_lot;
+
+        if (t != DTYPE_FLOAT) {
+            for (size_t i = 0; i < k; i++)
+                lot[i] = (float)convert_real(t, p, at + i);
+            v = lot;
+        }
+        of_lot = measure(v, k);
+        join(m, &of_lot);
     }
 }
 

@@ -2,8 +2,8 @@
 # builds them with libFuzzer as fuzz_NAME; `make check` replays the corpus of
 # each with replay_NAME.
 EXTRA_DIST += tests/fuzz/corpus
-replay_programs = tests/fuzz/replay_onnx
-fuzz_programs = tests/fuzz/fuzz_onnx
+replay_programs = tests/fuzz/replay_onnx tests/fuzz/replay_samples
+fuzz_programs = tests/fuzz/fuzz_onnx tests/fuzz/fuzz_samples
 check_PROGRAMS += $(replay_programs)
 TESTS += $(replay_programs)
 EXTRA_PROGRAMS = $(fuzz_programs)
@@ -24,3 +24,13 @@ tests_fuzz_fuzz_onnx_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_onnx.c \
 nodist_tests_fuzz_fuzz_onnx_SOURCES = $(nodist_libonnx_a_SOURCES)
 tests_fuzz_fuzz_onnx_CFLAGS = $(FUZZ_CFLAGS)
 tests_fuzz_fuzz_onnx_LDADD = $(PROTOBUF_C_LIBS) $(NETTLE_LIBS) -lm
+
+samples_sources = quant/npy.c quant/npy.h quant/npz.c quant/npz.h \
+	quant/tar.c quant/tar.h
+tests_fuzz_replay_samples_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_samples.c tests/fuzz/replay.c
+tests_fuzz_replay_samples_LDADD = libquant.a libir.a libbase.a $(LIBZIP_LIBS) -lm
+tests_fuzz_fuzz_samples_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_samples.c \
+	$(samples_sources) $(libir_a_SOURCES) $(libbase_a_SOURCES)
+tests_fuzz_fuzz_samples_CFLAGS = $(FUZZ_CFLAGS)
+tests_fuzz_fuzz_samples_LDADD = $(LIBZIP_LIBS) $(NETTLE_LIBS) -lm
