@@ -57,10 +57,7 @@ quant_dynamic(const struct graph *g, const struct quant_options *o,
         n_dynamic += dynamic;
     }
     if (rc == 0 && r->n_int8 == 0)
-        rc = err_set(e, ERR_UNSUPPORTED,
-                     "nothing to quantize: no Conv, Gemm or MatMul with "
-                     "constant float32 weights is left%s",
-                     o->n_exclude > 0 ? " (see exclude)" : "");
+        rc = sites_nothing(&sites, o, e);
     if (rc == 0 && n_dynamic > 0)
         graph_set_meta(l.g, META_DYNAMIC, "row");
     if (rc == 0)

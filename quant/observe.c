@@ -86,11 +86,9 @@ watch_all(struct observation *ob, const struct graph *g, struct graph *tapped,
             (input && g->values.at[v].dtype == DTYPE_FLOAT))
             rc = watch(ob, tapped, (int)v, e);
     }
-    sites_free(&sites);
     if (rc == 0 && !layers)
-        rc = err_set(e, ERR_UNSUPPORTED,
-                     "nothing to quantize: no Conv, Gemm or MatMul with "
-                     "constant float32 weights");
+        rc = sites_nothing(&sites, &all, e);
+    sites_free(&sites);
     return rc;
 }
 

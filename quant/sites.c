@@ -131,9 +131,18 @@ bool
 sites_excluded(const struct quant_options *o, const char *name)
 {
     for (int i = 0; i < o->n_exclude; i++)
-        if (fnmatch(o->exclude[i], name, 0) == 0)
+        if (strcmp(o->exclude[i], name) == 0 || /* '[' and all */
+            fnmatch(o->exclude[i], name, 0) == 0)
             return true;
     return false;
+}
+
+static bool
+is_dequantized(const struct graph *g, int id)
+{
+    const struct node *n = graph_producer(g, id);
+
+    return n != NULL && n->op == OP_DEQUANTIZE_LINEAR;
 }
 
 /* Why layer n can't be quantized, or NULL. */
@@ -142,6 +151,8 @@ unfit(const struct graph *g, const struct node *n)
 {
     const struct value *x = node_in(g, n, 0), *w = node_in(g, n, 1);
 
+    if (is_dequantized(g, n->in[1]))
+        return "its weights are quantized already";
     if (w == NULL || w->data == NULL)
         return "its weights are computed, not constant";
     if (x == NULL || x->data != NULL)
@@ -151,6 +162,8 @@ unfit(const struct graph *g, const struct node *n)
     if (n->op == OP_MATMUL ? w->shape.rank != 2
                            : w->shape.rank < (n->op == OP_GEMM ? 2 : 3))
         return "its weights have an unusual rank";
+    if (n->op == OP_CONV_TRANSPOSE && attr_int(n, "group", 1) != 1)
+        return "a transposed convolution in groups has no int8 kernel";
     if (n->op == OP_GEMM && attr_int(n, "transA", 0) != 0)
         return "its input is transposed (transA)";
     if (shape_n(&w->shape) == 0)
@@ -522,4 +535,21 @@ bool
 sites_floats_follow(const struct sites *p, int id)
 {
     return writes_int8(p, id);
+}
+
+int
+sites_nothing(const struct sites *p, const struct quant_options *o,
+              struct err *e)
+{
+    for (size_t i = 0; i < p->g->nodes.n; i++)
+        if (sites_is_layer(&p->g->nodes.at[i]) &&
+            is_dequantized(p->g, p->g->nodes.at[i].in[1]))
+            return err_set(e, ERR_UNSUPPORTED,
+                           "nothing to quantize: the model is quantized "
+                           "already (node %s)",
+                           p->g->nodes.at[i].name);
+    return err_set(e, ERR_UNSUPPORTED,
+                   "nothing to quantize: no Conv, Gemm or MatMul with constant "
+                   "float32 weights%s",
+                   o->n_exclude > 0 ? " is left (see exclude)" : "");
 }

@@ -64,4 +64,8 @@ bool sites_floats_follow(const struct sites *p, int id);
 /* Does name match one of the exclude patterns? */
 bool sites_excluded(const struct quant_options *o, const char *name);
 
+/* Sets *e to say why no layer can be quantized; returns ERR_UNSUPPORTED. */
+int sites_nothing(const struct sites *p, const struct quant_options *o,
+                  struct err *e);
+
 #endif

@@ -159,10 +159,7 @@ add_layers(struct recipe *s, struct err *e)
                                      s->result->tensors.at[q->input].sqnr_db);
     }
     if (s->result->n_int8 == 0)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "nothing to quantize: no Conv, Gemm or MatMul with "
-                       "constant float32 weights is left%s",
-                       s->options->n_exclude > 0 ? " (see exclude)" : "");
+        return sites_nothing(&s->sites, s->options, e);
     return 0;
 }
 

@@ -590,7 +590,7 @@ static void
 nothing_to_quantize_is_refused(void **state)
 {
     static const char *const all[] = {"*", "nobody"};
-    struct graph *g = graph_new(), *r = residual(), *out;
+    struct graph *g = graph_new(), *r = residual(), *out, *twice;
     struct quant_options o = defaults();
     struct rows rows = rows_new(SHAPE(1, 3, 12, 12), 2);
     struct quant_source src = {rows_next, &rows, 2};
@@ -615,6 +615,9 @@ nothing_to_quantize_is_refused(void **state)
     assert_int_equal(quant_dynamic(r, &o, &res, &out, &e), 0);
     assert_true(warned(&res, "exclude=nobody matches no node"));
     quant_result_free(&res);
+    o.n_exclude = 0;
+    assert_int_equal(quant_dynamic(out, &o, &res, &twice, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.msg, "quantized already (node a)"));
     graph_free(&out);
     mem_free(rows.x);
     graph_free(&g);
