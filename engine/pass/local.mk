@@ -9,4 +9,5 @@ libpass_a_SOURCES = \
 	engine/pass/hardswish.c \
 	engine/pass/identity.c \
 	engine/pass/mean.c \
-	engine/pass/simplify.c
+	engine/pass/simplify.c \
+	engine/pass/weights.c

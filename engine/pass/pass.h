@@ -15,6 +15,10 @@
 /* Nodes all of whose inputs are constants become constants. */
 int pass_constants(struct graph *g, struct err *e);
 
+/* Transpose and Reshape move from behind DequantizeLinear of a constant into
+ * the constant. */
+int pass_weights(struct graph *g, struct err *e);
+
 /* Identity nodes go; their readers read what they read. */
 int pass_identity(struct graph *g, struct err *e);
 

@@ -13,7 +13,8 @@ graph_simplify(struct graph *g, struct err *e)
     /* Constants first: weights may be computed by nodes.  Hard-swish before
      * its Add is mistaken for a bias. */
     static pass_fn *const passes[] = {
-        pass_constants, pass_identity, pass_hardswish, pass_affine, pass_deconv,
+        pass_constants, pass_weights, pass_identity,
+        pass_hardswish, pass_affine,  pass_deconv,
     };
 
     for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {

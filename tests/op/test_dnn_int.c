@@ -283,6 +283,24 @@ test_affine(void **state)
           "Conv, offset, Relu");
 }
 
+/* Weights that are turned behind their DequantizeLinear. */
+static void
+test_turned_weights(void **state)
+{
+    (void)state;
+    for (int per_column = 0; per_column < 2; per_column++) {
+        struct graph *g = graph_new();
+        int x = pair(g, both_input(g, "x", SHAPE(3, 5, 32)), U, 0.02f, 100);
+        int w = weights(g, SHAPE(24, 32), per_column ? 0 : -1, false);
+        int64_t perm[2] = {1, 0};
+        int t = NODE(g, OP_TRANSPOSE, w);
+
+        attr_set_ints(g, MADE(g, t), "perm", perm, 2);
+        check(g, NODE(g, OP_MATMUL, x, t), 1e-4, "dnn.matmul/", 1,
+              "MatMul with turned weights");
+    }
+}
+
 static void
 test_two_activations(void **state)
 {
@@ -547,6 +565,7 @@ main(void)
         cmocka_unit_test(test_shared_residual),
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_affine),
+        cmocka_unit_test(test_turned_weights),
         cmocka_unit_test(test_two_activations),
         cmocka_unit_test(test_movement),
         cmocka_unit_test(test_concat),
