@@ -371,6 +371,7 @@ static int
 publish(struct job *job, struct err *e)
 {
     struct report *r = &job->report;
+    bool made = r->chosen >= 0 && job->paths[r->chosen] != NULL;
     char now[DIGEST_HEX + 1];
     int rc;
 
@@ -379,13 +380,14 @@ publish(struct job *job, struct err *e)
     r->unchanged = strcmp(now, r->baseline.sha256) == 0;
     if (job->calib != NULL && job->valid != NULL)
         r->overlap = seen_overlap(data_seen(job->calib), data_seen(job->valid));
-    if (r->chosen >= 0 && job->paths[r->chosen] != NULL &&
-        ((rc = file_sync(job->paths[r->chosen], e)) != 0 ||
-         (rc = move(job->paths[r->chosen], job->out, e)) != 0))
+    if (made && (rc = file_sync(job->paths[r->chosen], e)) != 0)
         return rc;
-    if (job->report_path != NULL)
-        rc = report_write(r, job->report_path, e);
-    return rc;
+    scratch_publish();
+    /* What may find the disk full comes first. */
+    if (job->report_path != NULL &&
+        (rc = report_write(r, job->report_path, e)) != 0)
+        return rc;
+    return made ? move(job->paths[r->chosen], job->out, e) : 0;
 }
 
 static int
@@ -437,6 +439,13 @@ finish(struct job *job, bool json)
     return exit_code;
 }
 
+/* A file that the job will write, or NULL. */
+static const char *
+last_file(const struct job *job)
+{
+    return job->out != NULL ? job->out : job->report_path;
+}
+
 static int
 run_job(struct job *job, const struct cmd_common *common)
 {
@@ -447,7 +456,7 @@ run_job(struct job *job, const struct cmd_common *common)
     job->threads = common->threads;
     engine_set_threads(job->report.threads);
     job->report.chosen = -1;
-    if (job->out != NULL && scratch_new(job->out, &e) != 0)
+    if (last_file(job) != NULL && scratch_new(last_file(job), &e) != 0)
         return cmd_fail(common->json, &e);
     job->progress = progress_new(common->json);
     if (work(job, &e) != 0) {

@@ -12,8 +12,8 @@
  *
  * A set is an .npz file with one array a model input, samples along the first
  * axis, or a folder or .tar archive of ONNX TensorProto files as the ONNX
- * backend tests have them (test_data_set_0/input_0.pb ...).  It is read as a stream: memory holds
- * one batch, however large the file.
+ * backend tests have them (test_data_set_0/input_0.pb ...).  It is read as a
+ * stream: memory holds one batch, however large the file.
  */
 #ifndef QUANT_DATA_H
 #define QUANT_DATA_H

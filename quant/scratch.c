@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 
 static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
 static char *folder;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* publishing */
+static bool publishing;
 
 static void
 taken_set(sigset_t *set)
@@ -37,6 +40,11 @@ wait_for_signal(void *arg)
     taken_set(&set);
     if (sigwait(&set, &sig) != 0)
         return NULL;
+    pthread_mutex_lock(&lock);
+    if (publishing) {
+        pthread_mutex_unlock(&lock);
+        return NULL;
+    }
     /* Another thread may be writing: what it adds meanwhile goes, too. */
     for (int i = 0; i < 3; i++)
         if (file_remove(folder, &e) == 0)
@@ -78,6 +86,14 @@ scratch_path(const char *sub, const char *name, struct err *e)
         path = mem_printf("%s/%s", dir, name);
     mem_free(dir);
     return path;
+}
+
+void
+scratch_publish(void)
+{
+    pthread_mutex_lock(&lock);
+    publishing = true;
+    pthread_mutex_unlock(&lock);
 }
 
 void

@@ -18,6 +18,12 @@ int scratch_new(const char *file, struct err *e);
 /* A path in it: sub is a folder made on demand.  mem_free() frees it. */
 char *scratch_path(const char *sub, const char *name, struct err *e);
 
+/*
+ * What is being published from now on is published whole: a signal that comes
+ * later is too late and changes nothing.
+ */
+void scratch_publish(void);
+
 /* Removes it. */
 void scratch_free(void);
 
