@@ -27,9 +27,10 @@ bound(const struct value *v, float *out)
 {
     if (v == NULL)
         return true;
-    if (v->data == NULL || v->dtype != DTYPE_FLOAT || shape_n(&v->shape) != 1)
+    if (v->data == NULL || shape_n(&v->shape) != 1 ||
+        (v->dtype != DTYPE_FLOAT && !dtype_is_8bit(v->dtype)))
         return false;
-    *out = *(const float *)v->data;
+    row_load(out, v->data, v->dtype, 1, 1, 0);
     return true;
 }
 
@@ -159,6 +160,16 @@ table_fits(const struct graph *g, const struct node *n)
     return true;
 }
 
+/* Clip of bytes as they are: PyTorch writes it behind Q for 7-bit tensors. */
+static bool
+clips_bytes(const struct graph *g, const struct node *n)
+{
+    struct post p;
+
+    return n->op == OP_CLIP && n->in_q == NULL && n->n_posts == 0 &&
+           dtype_is_8bit(node_in(g, n, 0)->dtype) && eltwise_post(g, n, &p);
+}
+
 static bool
 unary_fits(const struct graph *g, const struct node *n)
 {
@@ -172,6 +183,8 @@ unary_fits(const struct graph *g, const struct node *n)
         return false;
     if (n->in_q != NULL || n->out_q != NULL)
         return table_fits(g, n);
+    if (clips_bytes(g, n))
+        return true;
     if (x->dtype != DTYPE_FLOAT || y->dtype != DTYPE_FLOAT || n->n_posts > 0 ||
         !eltwise_post(g, n, &p))
         return false;
@@ -212,7 +225,11 @@ static int
 unary_prepare(const struct graph *g, const struct node *n, struct step *s,
               struct weights *w, struct err *e)
 {
+    static const float one = 1;
+    static const int32_t zero = 0;
+    static const struct qparam bytes = {-1, 1, &one, &zero};
     const struct value *x = node_in(g, n, 0), *y = node_out(g, n, 0);
+    const struct qparam *xq = node_in_q(n, 0), *yq = n->out_q;
     size_t count = shape_n(&x->shape);
     struct unary *u;
     struct post p, posts[NODE_MAX_POSTS + 1];
@@ -229,10 +246,12 @@ unary_prepare(const struct graph *g, const struct node *n, struct step *s,
     u = mem_new(1, sizeof *u);
     u->post = p;
     u->count = count;
-    u->by_table = n->out_q != NULL;
+    if (clips_bytes(g, n))
+        xq = yq = &bytes;
+    u->by_table = yq != NULL;
     if (u->by_table)
-        eltwise_table(posts, chain(g, n, posts), x->dtype, node_in_q(n, 0),
-                      y->dtype, n->out_q, u->table);
+        eltwise_table(posts, chain(g, n, posts), x->dtype, xq, y->dtype, yq,
+                      u->table);
     s->own = u;
     s->impl = u->by_table ? "table" : "loop";
     s->inplace = 0;

@@ -283,6 +283,22 @@ test_affine(void **state)
           "Conv, offset, Relu");
 }
 
+/* PyTorch's 7-bit activations: Q -> Clip to 127 -> DQ. */
+static void
+test_clipped_bytes(void **state)
+{
+    struct graph *g = graph_new();
+    int x = quantize(g, both_input(g, "x", SHAPE(1, 16, 9, 9)), U, 0.02f, 60);
+    int y;
+
+    (void)state;
+    x = NODE(g, OP_CLIP, x, scalar_byte(g, U, 0), scalar_byte(g, U, 127));
+    x = dequantize(g, x, U, 0.02f, 60);
+    y = NODE(g, OP_CONV, x, weights(g, SHAPE(16, 16, 1, 1), 0, false));
+    check(g, quantize(g, y, U, 0.02f, 60), 1, "dnn.eltwise/table", 1,
+          "Conv of clipped bytes");
+}
+
 /* Weights that are turned behind their DequantizeLinear. */
 static void
 test_turned_weights(void **state)
@@ -565,6 +581,7 @@ main(void)
         cmocka_unit_test(test_shared_residual),
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_affine),
+        cmocka_unit_test(test_clipped_bytes),
         cmocka_unit_test(test_turned_weights),
         cmocka_unit_test(test_two_activations),
         cmocka_unit_test(test_movement),
