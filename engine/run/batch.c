@@ -98,16 +98,24 @@ first_axis(const struct graph *g)
 
 /* --- the shapes ---------------------------------------------------------- */
 
-/* A Reshape to [1, ...] copies the first axis instead. */
+/*
+ * A Reshape to [1, ...] copies the first axis instead; not where this axis is
+ * another one (a column made a row), as it is not 1 in `one`, the same graph
+ * with the shapes for one row.
+ */
 static void
-free_reshapes(struct graph *g)
+free_reshapes(struct graph *g, const struct graph *one)
 {
     for (size_t i = 0; i < g->nodes.n; i++) {
         struct node *n = &g->nodes.at[i];
         int64_t dims[SHAPE_MAX_RANK];
+        const struct shape *x;
         int rank, id;
 
-        if (n->dead || n->op != OP_RESHAPE || attr_int(n, "allowzero", 0) ||
+        if (n->dead || n->op != OP_RESHAPE || attr_int(n, "allowzero", 0))
+            continue;
+        x = &graph_value(one, n->in[0])->shape;
+        if (x->rank < 1 || x->dim[0] != 1 ||
             !value_ints(node_in(g, n, 1), dims, SHAPE_MAX_RANK, &rank) ||
             rank < 2 || dims[0] != 1)
             continue;
@@ -123,6 +131,35 @@ free_inputs(struct graph *g)
 {
     for (size_t i = 0; i < g->inputs.n; i++)
         g->values.at[g->inputs.at[i]].shape.dim[0] = SHAPE_DYNAMIC;
+}
+
+/*
+ * Makes the first axes, 1 in the file, dynamic.
+ *
+ * one:   g with the shapes for one row.
+ * size:  of the other dynamic axes in `one`: at 1 any axis might be taken for
+ *        the batch, so no Reshape is told otherwise.
+ */
+static void
+free_batch(struct graph *g, const struct graph *one, int64_t size)
+{
+    free_inputs(g);
+    if (size != 1)
+        free_reshapes(g, one);
+}
+
+/* A copy of g with the shapes for one row. */
+static int
+with_one_row(const struct graph *g, int64_t size, struct graph **out,
+             struct err *e)
+{
+    struct shape *in = mem_new(g->inputs.n + 1, sizeof *in);
+    int rc = fill_shapes(g, 1, size, in)
+                 ? plan_shapes(g, in, out, e)
+                 : err_set(e, ERR_INVALID, "an input of unknown rank");
+
+    mem_free(in);
+    return rc;
 }
 
 /* Output shapes at that many rows, with the first trial size that works. */
@@ -231,7 +268,7 @@ batch_find(struct model *m, int max_batch, struct err *e)
 {
     enum axis axis = first_axis(m->graph);
     struct shape *one = mem_new(m->graph->outputs.n, sizeof *one);
-    struct graph *freed = NULL;
+    struct graph *freed = NULL, *row = NULL;
     int64_t size = 0;
     int rc = trial(m->graph, 1, &size, one, e);
     bool ok = rc == 0;
@@ -243,22 +280,21 @@ batch_find(struct model *m, int max_batch, struct err *e)
         rc = 0;
     if (ok)
         complete_outputs(m, one);
-    if (ok && axis == AXIS_ONE) {
+    if (ok && axis == AXIS_ONE && with_one_row(m->graph, size, &row, e) == 0) {
         freed = graph_copy(m->graph);
-        free_inputs(freed);
-        free_reshapes(freed);
+        free_batch(freed, row, size);
     }
     if (ok && axis != AXIS_NONE &&
         rows_in_rows_out(freed != NULL ? freed : m->graph, one, size)) {
         if (freed != NULL) {
-            free_inputs(m->graph);
-            free_reshapes(m->graph);
+            free_batch(m->graph, row, size);
             m->batch_fixed_in_file = true;
         }
         set_ladder(m, max_batch);
         declare_batch(m, SHAPE_DYNAMIC);
     }
     graph_free(&freed);
+    graph_free(&row);
     mem_free(one);
     return rc;
 }

@@ -321,16 +321,32 @@ plan_free(struct plan **p)
 }
 
 int
-plan_output_shapes(const struct graph *base, const struct shape *in_shapes,
-                   struct shape *out, struct err *e)
+plan_shapes(const struct graph *base, const struct shape *in_shapes,
+            struct graph **out, struct err *e)
 {
     struct graph *g = graph_copy(base);
     int rc = set_inputs(g, in_shapes, e);
 
     if (rc == 0)
         rc = pass_shapes(g, e);
-    for (size_t i = 0; rc == 0 && i < g->outputs.n; i++)
+    if (rc != 0)
+        graph_free(&g);
+    else
+        *out = g;
+    return rc;
+}
+
+int
+plan_output_shapes(const struct graph *base, const struct shape *in_shapes,
+                   struct shape *out, struct err *e)
+{
+    struct graph *g;
+    int rc = plan_shapes(base, in_shapes, &g, e);
+
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < g->outputs.n; i++)
         out[i] = g->values.at[g->outputs.at[i]].shape;
     graph_free(&g);
-    return rc;
+    return 0;
 }

@@ -36,7 +36,14 @@ int plan_build(const struct graph *g, const struct shape *in_shapes,
 
 void plan_free(struct plan **p);
 
-/* Only the shapes of the outputs, without kernels: cheap. */
+/*
+ * A copy of g, the caller's, in which every shape is known: cheap, without
+ * kernels.  Values keep their ids.
+ */
+int plan_shapes(const struct graph *g, const struct shape *in_shapes,
+                struct graph **out, struct err *e);
+
+/* Only the shapes of the outputs. */
 int plan_output_shapes(const struct graph *g, const struct shape *in_shapes,
                        struct shape *out, struct err *e);
 

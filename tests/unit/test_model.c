@@ -127,6 +127,42 @@ a_one_that_is_no_batch_stays(void **state)
     model_unref(&m);
 }
 
+/*
+ * x + (column - row), the row being the column after a Reshape to [1,-1] that
+ * has nothing to do with the batch: a row it stays when the batch is freed.
+ */
+static void
+a_column_made_a_row_stays(void **state)
+{
+    static const float column[2] = {1, 2};
+    static const int64_t row[2] = {1, -1};
+    struct graph *g = graph_new();
+    int x = input(g, "x", SHAPE(1, 2, 2)), c, r;
+    struct session *s;
+    struct model *m;
+    struct err e;
+
+    (void)state;
+    /* It hangs on the shape of x (2 at most), so it is not folded at once. */
+    c = node(g, OP_CAST, "cast", node(g, OP_SHAPE, "shape", x, -1), -1);
+    attr_set_int(g, graph_producer(g, c), "to", DTYPE_FLOAT);
+    c = node(g, OP_REDUCE_MAX, "two", c, -1);
+    r = graph_add_const(g, "w", DTYPE_FLOAT, &SHAPE(2, 1), column);
+    c = node(g, OP_MUL, "column", r, c);
+    r = graph_add_const(g, "r", DTYPE_INT64, &SHAPE(2), row);
+    r = node(g, OP_RESHAPE, "row", c, r);
+    m = build(g, node(g, OP_ADD, "y", x, node(g, OP_SUB, "apart", c, r)));
+    assert_int_equal(model_max_batch(m), 8);
+    assert_int_equal(session_new(m, &s, &e), 0);
+    assert_int_equal(session_shape(s, &SHAPE(1, 2, 2), &e), 0);
+    memset(session_input(s, 0), 0, 4 * sizeof(float));
+    assert_int_equal(session_run(s, &e), 0);
+    assert_memory_equal(session_output(s, 0)->data, ((float[]){0, -2, 2, 0}),
+                        4 * sizeof(float));
+    session_free(&s);
+    model_unref(&m);
+}
+
 static void
 sessions_follow_the_shape(void **state)
 {
@@ -304,6 +340,7 @@ main(void)
         cmocka_unit_test(rows_that_meet_are_not),
         cmocka_unit_test(a_fixed_one_is_freed),
         cmocka_unit_test(a_one_that_is_no_batch_stays),
+        cmocka_unit_test(a_column_made_a_row_stays),
         cmocka_unit_test(sessions_follow_the_shape),
         cmocka_unit_test(wrong_shapes_are_named),
         cmocka_unit_test(memory_of_a_run_is_bounded),
