@@ -438,29 +438,40 @@ apply(struct daemon *d)
 }
 
 /* SIGHUP: all of it or nothing. */
-static void
-reload(struct life *l)
+static int
+reload(struct life *l, struct err *e)
 {
+    enum { MOST = sizeof l->configs / sizeof l->configs[0] };
     struct daemon *d = &l->daemon;
     struct config *fresh;
-    struct err e;
+    int rc;
 
-    notify_send("RELOADING=1");
-    if (l->n_configs == sizeof l->configs / sizeof l->configs[0]) {
-        log_event(LOG_ERROR, "reload_failed", "error=%s",
-                  "reloaded too often: restart");
-    } else if (read_config(&l->flags, &fresh, &e) != 0 ||
-               auth_reload(d->auth, fresh->server.token_file, &e) != 0) {
-        log_event(LOG_ERROR, "reload_failed", "error=%s", e.msg);
-    } else {
+    if (l->n_configs == MOST)
+        return err_set(e, ERR_BUSY, "reloaded too often: restart");
+    if (read_config(&l->flags, &fresh, e) != 0)
+        return e->code;
+    rc = auth_reload(d->auth, fresh->server.token_file, e);
+    if (rc == 0) {
         l->configs[l->n_configs] =
             config_reload(d->config, fresh, say_restart, NULL);
         d->config = l->configs[l->n_configs++];
-        config_free(&fresh);
         apply(d);
+    }
+    config_free(&fresh);
+    return rc;
+}
+
+static void
+on_hangup(struct life *l)
+{
+    struct err e;
+
+    notify_send("RELOADING=1");
+    if (reload(l, &e) != 0)
+        log_event(LOG_ERROR, "reload_failed", "error=%s", e.msg);
+    else
         log_event(LOG_NOTICE, "reloaded", "file=%s",
                   l->flags.config != NULL ? l->flags.config : default_config);
-    }
     notify_send("READY=1");
 }
 
@@ -472,7 +483,7 @@ on_signal(void *arg, int signum)
     if (signum != SIGHUP)
         drain_start(&l->daemon);
     else if (atomic_load(&l->daemon.state) == DAEMON_READY)
-        reload(l);
+        on_hangup(l);
 }
 
 /* Until what is on disk is loaded: then says so, once. */
@@ -565,7 +576,7 @@ int
 main(int argc, char **argv)
 {
     struct life l = {.since_ns = thread_now_ns()};
-    struct config *c;
+    struct config *c = NULL;
     struct auth *auth;
     struct err e;
     int rc;
@@ -577,6 +588,7 @@ main(int argc, char **argv)
         auth_free(&auth);
     if (rc != 0) {
         fprintf(stderr, "<3>config error=\"%s\"\n", e.msg);
+        config_free(&c);
         return 1;
     }
     if (l.flags.check) {

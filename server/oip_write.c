@@ -35,6 +35,23 @@ compare(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
+/* heap[0] is the last of the n by compare(); heap[i] may be before those below
+ * it: puts it where it belongs. */
+static void
+sift_down(struct rank *heap, size_t n, size_t i)
+{
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        struct rank x = heap[i];
+
+        if (child + 1 < n && compare(&heap[child + 1], &heap[child]) > 0)
+            child++;
+        if (compare(&x, &heap[child]) >= 0)
+            return;
+        heap[i] = heap[child];
+        heap[child] = x;
+    }
+}
+
 static double
 value_at(const struct tensor *t, size_t i)
 {
@@ -104,40 +121,54 @@ put_class(struct buf *text, bool binary, bool first, struct buf *out,
     return buf_add(out, text->p, n, e);
 }
 
-/*
- * The k best of each row.
- *
- * shape: out; what the BYTES tensor has.
- */
+/* The k first of the n values from element at on, by compare(). */
+static void
+best_of(const struct tensor *t, size_t at, size_t n, struct rank *best,
+        size_t k)
+{
+    for (size_t i = 0; i < k; i++)
+        best[i] = (struct rank){value_at(t, at + i), i};
+    for (size_t i = k / 2; i-- > 0;)
+        sift_down(best, k, i);
+    for (size_t i = k; i < n; i++) {
+        struct rank x = {value_at(t, at + i), i};
+
+        if (compare(&x, &best[0]) < 0) {
+            best[0] = x;
+            sift_down(best, k, 0);
+        }
+    }
+    qsort(best, k, sizeof *best, compare);
+}
+
+/* The k best of each row, as strings. */
 static int
 classify(const struct oip_answer *a, const char *name, const struct tensor *t,
          int64_t k, bool binary, struct buf *out, struct err *e)
 {
     size_t rows = a->batched ? (size_t)t->shape.dim[0] : 1;
     size_t n = shape_n(&t->shape) / rows;
-    struct rank *ranks = mem_try(n, sizeof *ranks);
+    struct rank *best = mem_try((size_t)k, sizeof *best);
     struct buf *text = NULL;
     int rc = 0;
 
-    if (ranks == NULL)
+    if (best == NULL)
         return err_set(e, ERR_NO_MEMORY, "no memory to rank %zu classes", n);
     if (buf_new(256, &text, e) != 0) {
-        mem_free(ranks);
+        mem_free(best);
         return e->code;
     }
-    for (size_t r = 0; r < rows && rc == 0; r++) {
-        for (size_t i = 0; i < n; i++)
-            ranks[i] = (struct rank){value_at(t, r * n + i), i};
-        qsort(ranks, n, sizeof *ranks, compare);
+    for (size_t r = 0; r < rows && rc == 0 && k > 0; r++) {
+        best_of(t, r * n, n, best, (size_t)k);
         for (size_t i = 0; i < (size_t)k && rc == 0; i++) {
             text->n = 0;
-            rc = class_text(a, name, &ranks[i], text, e);
+            rc = class_text(a, name, &best[i], text, e);
             if (rc == 0)
                 rc = put_class(text, binary, r == 0 && i == 0, out, e);
         }
     }
     buf_free(&text);
-    mem_free(ranks);
+    mem_free(best);
     return rc;
 }
 

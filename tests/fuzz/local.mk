@@ -2,8 +2,16 @@
 # builds them with libFuzzer as fuzz_NAME; `make check` replays the corpus of
 # each with replay_NAME.
 EXTRA_DIST += tests/fuzz/corpus
-replay_programs = tests/fuzz/replay_onnx tests/fuzz/replay_samples
-fuzz_programs = tests/fuzz/fuzz_onnx tests/fuzz/fuzz_samples
+replay_programs = \
+	tests/fuzz/replay_config \
+	tests/fuzz/replay_infer \
+	tests/fuzz/replay_onnx \
+	tests/fuzz/replay_samples
+fuzz_programs = \
+	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_infer \
+	tests/fuzz/fuzz_onnx \
+	tests/fuzz/fuzz_samples
 check_PROGRAMS += $(replay_programs)
 TESTS += $(replay_programs)
 EXTRA_PROGRAMS = $(fuzz_programs)
@@ -34,3 +42,20 @@ tests_fuzz_fuzz_samples_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_samples.c \
 	$(samples_sources) $(libir_a_SOURCES) $(libbase_a_SOURCES)
 tests_fuzz_fuzz_samples_CFLAGS = $(FUZZ_CFLAGS)
 tests_fuzz_fuzz_samples_LDADD = $(LIBZIP_LIBS) $(NETTLE_LIBS) -lm
+
+tests_fuzz_replay_infer_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_infer.c tests/fuzz/replay.c
+tests_fuzz_replay_infer_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS)
+tests_fuzz_fuzz_infer_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_infer.c \
+	server/buf.c server/oip.c server/scan.c \
+	$(libir_a_SOURCES) $(libbase_a_SOURCES)
+tests_fuzz_fuzz_infer_CFLAGS = $(FUZZ_CFLAGS)
+tests_fuzz_fuzz_infer_LDADD = $(NETTLE_LIBS) -lm -lpthread
+
+tests_fuzz_replay_config_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_config.c tests/fuzz/replay.c
+tests_fuzz_replay_config_LDADD = libserver.a libbase.a $(SERVER_LIBS)
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_config.c \
+	server/config.c $(libbase_a_SOURCES)
+tests_fuzz_fuzz_config_CFLAGS = $(FUZZ_CFLAGS)
+tests_fuzz_fuzz_config_LDADD = $(INIH_LIBS) $(NETTLE_LIBS) -lm
