@@ -17,6 +17,7 @@ libdnn_a_SOURCES = \
 	engine/dnn/pool.c \
 	engine/dnn/pool_int.c \
 	engine/dnn/prim.h engine/dnn/prim2.c \
+	engine/dnn/prim2_chain.c engine/dnn/prim2_chain.h \
 	engine/dnn/quantize.c \
 	engine/dnn/resize.c \
 	engine/dnn/row.c engine/dnn/row.h \

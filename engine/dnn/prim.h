@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The seam to oneDNN: what this room asks of a primitive, in words that do not
- * depend on the library's version.  prim2.c says it in the 2.x API and is the
- * only file that sees dnnl.h.
+ * depend on the library's version.  prim2.c and what it is made of say it in
+ * the 2.x API; no other file sees dnnl.h.
  *
  * Quantized arithmetic is described in real numbers: tensors have scales and
  * zero points, bias and posts are real.  How that becomes accumulator units,

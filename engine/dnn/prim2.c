@@ -2,17 +2,8 @@
 /*
  * prim.h in the API of oneDNN 2.x: operation descriptors, output scales, and
  * memory descriptors that are plain structs.
- *
- * Output scales multiply the accumulator with the bias already in it, and the
- * posts come after them, so quantized arithmetic has to be brought to that
- * order.  Each value in the chain is kept in some unit u (real = u * value):
- * the first unit goes into the output scales, operators that commute with a
- * change of unit (Relu, Clip with its bounds changed, sum) stay in it, others
- * get a linear step before them that brings the unit they need; the last unit
- * is the scale of the destination.  With Relu and residual sum, that is all of
- * ResNet, there is no extra step at all.
  */
-#include "engine/dnn/prim.h"
+#include "engine/dnn/prim2_chain.h"
 
 #include <dnnl.h>
 #include <float.h>
@@ -23,7 +14,7 @@
 
 #include "base/mem.h"
 
-enum { MAX_ARGS = PRIM_ARGS + 2, MAX_CHAIN = 2 * PRIM_MAX_POSTS + 2 };
+enum { MAX_ARGS = PRIM_ARGS + 2 };
 
 struct arg {
     int dnnl_arg;
@@ -114,187 +105,6 @@ any_form(const struct prim_tensor *t, dnnl_memory_desc_t *md)
 }
 
 /* --- posts and scales ---------------------------------------------------- */
-
-/* One oneDNN post-op. */
-struct link {
-    enum { LINK_ELTWISE, LINK_SUM, LINK_BINARY } kind;
-    dnnl_alg_kind_t alg;
-    float scale, alpha, beta;
-    int32_t zero;
-    const struct prim_tensor *other;
-    int post; /* LINK_BINARY: index in prim_math.post */
-};
-
-struct chain {
-    struct link at[MAX_CHAIN];
-    int n;
-    float first; /* unit that the output scales bring */
-    float unit;  /* unit of the value after the last link */
-};
-
-static bool
-keeps_unit(const struct prim_post *p)
-{
-    return p->kind == PRIM_SUM || p->kind == PRIM_LINEAR ||
-           (p->kind == PRIM_UNARY &&
-            (p->op == OP_RELU || p->op == OP_LEAKY_RELU || p->op == OP_CLIP ||
-             p->op == OP_ABS));
-}
-
-static void
-push_eltwise(struct chain *c, dnnl_alg_kind_t alg, float alpha, float beta)
-{
-    c->at[c->n++] = (struct link){.kind = LINK_ELTWISE,
-                                  .alg = alg,
-                                  .scale = 1,
-                                  .alpha = alpha,
-                                  .beta = beta};
-}
-
-/* alpha * value + beta, beta in the value's unit; a step of the same kind
- * before it takes it in. */
-static void
-push_linear(struct chain *c, float alpha, float beta)
-{
-    struct link *last = c->n > 0 ? &c->at[c->n - 1] : NULL;
-
-    if (last != NULL && last->kind == LINK_ELTWISE &&
-        last->alg == dnnl_eltwise_linear) {
-        last->alpha *= alpha * last->scale;
-        last->beta = last->beta * alpha * last->scale + beta;
-        last->scale = 1;
-    } else if (last != NULL && last->kind == LINK_ELTWISE && beta == 0) {
-        last->scale *= alpha;
-    } else {
-        push_eltwise(c, dnnl_eltwise_linear, alpha, beta);
-    }
-}
-
-/* Brings the value to unit u and then adds shift. */
-static void
-to_unit(struct chain *c, float u, float shift)
-{
-    if (c->unit != u || shift != 0)
-        push_linear(c, c->unit / u, shift);
-    c->unit = u;
-}
-
-/* The eltwise algorithm of a unary operator; false when there is none. */
-static bool
-unary_alg(enum op op, float alpha, float beta, struct link *l)
-{
-    static const struct {
-        enum op op;
-        dnnl_alg_kind_t alg;
-    } table[] = {
-        {OP_RELU, dnnl_eltwise_relu},
-        {OP_LEAKY_RELU, dnnl_eltwise_relu},
-        {OP_CLIP, dnnl_eltwise_clip},
-        {OP_ELU, dnnl_eltwise_elu},
-        {OP_ABS, dnnl_eltwise_abs},
-        {OP_SIGMOID, dnnl_eltwise_logistic},
-        {OP_TANH, dnnl_eltwise_tanh},
-        {OP_EXP, dnnl_eltwise_exp},
-        {OP_LOG, dnnl_eltwise_log},
-        {OP_SQRT, dnnl_eltwise_sqrt},
-        {OP_SOFTPLUS, dnnl_eltwise_soft_relu},
-        {OP_HARD_SWISH, dnnl_eltwise_hardswish},
-        {OP_SWISH, dnnl_eltwise_swish},
-        {OP_GELU, dnnl_eltwise_gelu_erf},
-        {OP_HARD_SIGMOID, dnnl_eltwise_linear},
-    };
-
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (table[i].op != op)
-            continue;
-        *l = (struct link){.kind = LINK_ELTWISE,
-                           .alg = table[i].alg,
-                           .scale = 1,
-                           .alpha = alpha,
-                           .beta = beta};
-        if (op == OP_RELU)
-            l->alpha = 0;
-        if (op == OP_SWISH)
-            l->alpha = 1;
-        /* struct post says by alpha 1 that Gelu is the tanh form. */
-        if (op == OP_GELU && alpha == 1)
-            l->alg = dnnl_eltwise_gelu_tanh;
-        return true;
-    }
-    return false;
-}
-
-static int
-push_unary(struct chain *c, const struct prim_post *p, struct err *e)
-{
-    struct link l;
-
-    if (!unary_alg(p->op, p->alpha, p->beta, &l))
-        return err_set(e, ERR_UNSUPPORTED, "oneDNN has no eltwise %s",
-                       op_name(p->op));
-    if (!keeps_unit(p))
-        to_unit(c, 1, 0);
-    if (p->op == OP_CLIP) {
-        l.alpha /= c->unit;
-        l.beta /= c->unit;
-    }
-    c->at[c->n++] = l;
-    if (p->op == OP_HARD_SIGMOID)
-        push_eltwise(c, dnnl_eltwise_clip, 0, 1);
-    return 0;
-}
-
-static int
-push_post(struct chain *c, const struct prim_post *p, int index, struct err *e)
-{
-    struct link l = {.kind = LINK_BINARY, .other = &p->other, .post = index};
-
-    switch (p->kind) {
-    case PRIM_UNARY:
-        return push_unary(c, p, e);
-    case PRIM_LINEAR:
-        push_linear(c, p->alpha, p->beta / c->unit);
-        return 0;
-    case PRIM_SUM:
-        l.kind = LINK_SUM;
-        l.scale = p->scale / c->unit;
-        l.zero = p->zero;
-        break;
-    case PRIM_ADD:
-        to_unit(c, p->scale, (float)-p->zero);
-        l.alg = dnnl_binary_add;
-        break;
-    case PRIM_MUL:
-        if (p->zero != 0)
-            return err_set(e, ERR_UNSUPPORTED,
-                           "product with a tensor that has a zero point");
-        l.alg = dnnl_binary_mul;
-        c->unit *= p->scale;
-        break;
-    }
-    c->at[c->n++] = l;
-    return 0;
-}
-
-static int
-make_chain(const struct prim_math *m, struct chain *c, struct err *e)
-{
-    bool keep = true;
-    int rc;
-
-    for (int i = 0; i < m->n_posts; i++)
-        keep &= keeps_unit(&m->post[i]);
-    c->n = 0;
-    c->first = keep ? m->dst_scale : 1;
-    if (!keep && m->post[0].kind == PRIM_ADD)
-        c->first = m->post[0].scale;
-    c->unit = c->first;
-    for (int i = 0; i < m->n_posts; i++)
-        if ((rc = push_post(c, &m->post[i], i, e)) != 0)
-            return rc;
-    to_unit(c, m->dst_scale, 0);
-    return 0;
-}
 
 static dnnl_status_t
 append(dnnl_post_ops_t ops, const struct link *l, struct prim *p, int index)
@@ -407,7 +217,7 @@ math_attr(const struct prim_math *m, int axis, struct prim *p,
     dnnl_status_t st;
     int rc = new_attr(attr, e);
 
-    if (rc != 0 || (rc = make_chain(m, &c, e)) != 0 ||
+    if (rc != 0 || (rc = chain_make(&c, m, e)) != 0 ||
         (rc = set_scales(*attr, m, c.first, axis, e)) != 0 ||
         (rc = set_zero(*attr, DNNL_ARG_SRC, m->src_zero, e)) != 0 ||
         (rc = set_zero(*attr, DNNL_ARG_DST, m->dst_zero, e)) != 0)
@@ -645,7 +455,7 @@ prim_unary(enum op op, float alpha, float beta, int64_t n, struct prim **out,
 
     if (rc != 0)
         return give_up(p, attr, rc);
-    if (!unary_alg(op, alpha, beta, &l) || op == OP_HARD_SIGMOID)
+    if (!chain_unary(op, alpha, beta, &l) || op == OP_HARD_SIGMOID)
         return give_up(p, attr,
                        err_set(e, ERR_UNSUPPORTED, "oneDNN has no eltwise %s",
                                op_name(op)));

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Real arithmetic behind a sum, in the order in which oneDNN 2.x computes it.
+ *
+ * Output scales multiply the accumulator with the bias already in it, and the
+ * posts come after them, so quantized arithmetic has to be brought to that
+ * order.  Each value in the chain is kept in some unit u (real = u * value):
+ * the first unit goes into the output scales, operators that commute with a
+ * change of unit (Relu, Clip with its bounds changed, sum) stay in it, others
+ * get a linear step before them that brings the unit they need; the last unit
+ * is the scale of the destination.  With Relu and residual sum, that is all of
+ * ResNet, there is no extra step at all.
+ */
+#ifndef ENGINE_DNN_PRIM2_CHAIN_H
+#define ENGINE_DNN_PRIM2_CHAIN_H
+
+#include <dnnl.h>
+
+#include "engine/dnn/prim.h"
+
+enum { MAX_CHAIN = 3 * PRIM_MAX_POSTS + 1 }; /* a post takes three at most */
+
+/* One oneDNN post-op. */
+struct link {
+    enum { LINK_ELTWISE, LINK_SUM, LINK_BINARY } kind;
+    dnnl_alg_kind_t alg;
+    float scale, alpha, beta;
+    int32_t zero;
+    const struct prim_tensor *other;
+    int post; /* LINK_BINARY: index in prim_math.post */
+};
+
+struct chain {
+    struct link at[MAX_CHAIN];
+    int n;
+    float first; /* unit that the output scales bring */
+    float unit;  /* unit of the value after the last link */
+};
+
+/*
+ * The post-ops of m, and the unit that its output scales have to bring.
+ * Fails: ERR_UNSUPPORTED when oneDNN has no such step.
+ */
+int chain_make(struct chain *c, const struct prim_math *m, struct err *e);
+
+/* The eltwise step of a unary operator; false when there is none. */
+bool chain_unary(enum op op, float alpha, float beta, struct link *l);
+
+#endif
