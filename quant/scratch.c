@@ -62,7 +62,7 @@ scratch_new(const char *file, struct err *e)
     sigset_t set;
     int rc;
 
-    folder = mem_printf("%s.tmp%ld", file, (long)getpid());
+    folder = mem_printf("%s.tmpdir%ld", file, (long)getpid());
     if (mkdir(folder, 0755) != 0 && errno != EEXIST)
         return err_errno(e, "%s", folder);
     taken_set(&set);

@@ -197,19 +197,22 @@ static void
 finish(void *state, bool complete)
 {
     struct incoming *in = state;
+    struct daemon *d = in->d;
+    struct request *r = in->r;
     struct err e;
 
-    if (!complete) {
+    if (!complete)
         incoming_free(in);
-        return;
+    else if (submit(in, &e) != 0) {
+        incoming_free(in); /* first: who is told may look */
+        api_fail(d, r, &e);
+    } else {
+        if (upload_waits(in->upload))
+            api_job_answer(d, r, in->id);
+        else
+            api_job_accepted(r, in->id, in->model, in->version);
+        incoming_free(in);
     }
-    if (submit(in, &e) != 0)
-        api_fail(in->d, in->r, &e);
-    else if (upload_waits(in->upload))
-        api_job_answer(in->d, in->r, in->id);
-    else
-        api_job_accepted(in->r, in->id, in->model, in->version);
-    incoming_free(in);
 }
 
 const struct sink upload_version = {version_open, take, finish};

@@ -41,7 +41,6 @@ look(void *arg)
     if (!drain.quiet && now >= drain.quiesce_at) {
         drain.quiet = true;
         http_quiesce(d->http);
-        jobs_quiesce(d->jobs);
         jobs_quiesce(d->jobs); /* who waits for a job is told so */
     }
     if (!drain.quiet)

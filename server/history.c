@@ -105,6 +105,12 @@ number(const json_t *record, const char *member)
 }
 
 long
+history_last(const json_t *records)
+{
+    return number(last_of(records), "seq");
+}
+
+long
 history_at(const json_t *records)
 {
     return number(last_of(records), "at");
@@ -124,7 +130,7 @@ history_append(const char *path, json_t *record, long at, struct err *e)
         return rc;
     }
     now_text(time_text, sizeof time_text);
-    seq = number(last_of(records), "seq") + 1;
+    seq = history_last(records) + 1;
     json_object_set_new(record, "seq", json_integer(seq));
     json_object_set_new(record, "time", json_string(time_text));
     json_object_set_new(record, "at", json_integer(at < 0 ? seq : at));

@@ -38,6 +38,9 @@ int history_read(const char *path, json_t **out, struct err *e);
  */
 int history_append(const char *path, json_t *record, long at, struct err *e);
 
+/* The number of the last record; 0 when there are none. */
+long history_last(const json_t *records);
+
 /* The "at" in force after these records; 0 when there are none. */
 long history_at(const json_t *records);
 

@@ -362,17 +362,20 @@ int
 repo_write_report(struct repo *r, const char *model, long version,
                   const json_t *report, struct err *e)
 {
-    char *path = NULL, *text;
-    char name[64];
+    char *dir = NULL, *path = NULL, *text = NULL, name[24];
     int rc;
 
-    snprintf(name, sizeof name, "%ld/report.json", version);
-    if ((rc = repo_file_to_write(r, model, name, &path, e)) != 0)
-        return rc;
+    snprintf(name, sizeof name, "%ld", version);
+    if ((rc = repo_file_to_write(r, model, name, &dir, e)) != 0 ||
+        (rc = make_dir(dir, e)) != 0)
+        goto out;
+    path = mem_printf("%s/report.json", dir);
     text = json_dumps(report, JSON_INDENT(2));
     rc = text == NULL ? err_set(e, ERR_INTERNAL, "%s: can't be written", path)
                       : file_write(path, text, strlen(text), e);
+out:
     free(text);
     mem_free(path);
+    mem_free(dir);
     return rc;
 }

@@ -375,6 +375,31 @@ traffic_restore(struct traffic *t, const char *model)
     } else if (rc != ERR_NOT_FOUND)
         log_event(LOG_ERROR, "history_read", "model=%s reason=%s", model,
                   e.msg);
-    if (has_kept)
-        registry_keep_route(t->registry, model, &kept, follows);
+    /* Who follows has the newest version that loads, whatever was written. */
+    if (has_kept && !follows)
+        registry_keep_route(t->registry, model, &kept, false);
+}
+
+void
+traffic_settle(struct traffic *t, const char *model)
+{
+    struct traffic_why why = {.who = "start",
+                              .reason = "the newest version that loaded"};
+    struct route now, written;
+    bool follows;
+    json_t *records;
+    struct err e;
+    int rc;
+
+    if (registry_route(t->registry, model, &now, &follows, &e) != 0 ||
+        !follows || traffic_history(t, model, &records, &e) != 0)
+        return;
+    rc = json_array_size(records) == 0 ||
+         history_route(records, history_last(records), &written, &e) != 0 ||
+         route_equal(&now, &written);
+    json_decref(records);
+    if (!rc && traffic_follow(t, model, now.arms[0].version,
+                              now.arms[0].variant, &why, &e) != 0)
+        log_event(LOG_WARNING, "route_follow", "model=%s reason=%s", model,
+                  e.msg);
 }

@@ -31,6 +31,11 @@ void traffic_free(struct traffic **t);
  * logged, and the model follows its uploads. */
 void traffic_restore(struct traffic *t, const char *model);
 
+/* Once all is loaded: where a model that follows was left with another route
+ * than was written down last (a crash, a version removed), that is written
+ * down. */
+void traffic_settle(struct traffic *t, const char *model);
+
 /* Who changes a route, and why. */
 struct traffic_why {
     const char *who;

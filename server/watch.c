@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* pipe2 */
 #include "server/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -76,39 +78,29 @@ is_live(struct registry *r, const struct arrival *a)
     return live;
 }
 
-/*
- * The newest version of a model that follows its uploads gets the traffic.
- * newest: NULL, or the only one that may.
- */
+/* A version that is the newest gets the traffic of a model that follows. */
 static void
-follow(struct registry *reg, struct traffic *traffic, const char *model,
-       const struct arrival *newest)
+follow(const struct arrival *a)
 {
     struct traffic_why why = {.who = "repository",
                               .reason = "a version appeared on disk"};
     struct registry_list rows;
     struct route now;
-    bool follows;
+    bool follows, newest = true;
     struct err e;
 
-    if (registry_route(reg, model, &now, &follows, &e) != 0 || !follows)
-        return;
-    registry_list(reg, model, &rows);
-    for (size_t i = 0; i < rows.n; i++) {
-        const struct registry_row *row = &rows.at[i];
-
-        if (!row->base || row->live == NULL)
-            continue;
-        if ((newest == NULL || newest->version == row->version) &&
-            (now.n_arms != 1 || now.arms[0].version < row->version) &&
-            traffic_follow(traffic, model, row->version, row->variant, &why,
-                           &e) != 0)
-            log_event(LOG_WARNING, "route_follow",
-                      "model=%s version=%ld reason=%s", model, row->version,
-                      e.msg);
-        break; /* rows are newest first */
-    }
+    registry_list(a->registry, a->model, &rows);
+    for (size_t i = 0; i < rows.n; i++)
+        newest &= !rows.at[i].base || rows.at[i].live == NULL ||
+                  rows.at[i].version <= a->version;
     registry_list_free(&rows);
+    if (newest &&
+        registry_route(a->registry, a->model, &now, &follows, &e) == 0 &&
+        follows && (now.n_arms != 1 || now.arms[0].version != a->version) &&
+        traffic_follow(a->traffic, a->model, a->version, a->variant, &why,
+                       &e) != 0)
+        log_event(LOG_WARNING, "route_follow", "model=%s version=%ld reason=%s",
+                  a->model, a->version, e.msg);
 }
 
 static void
@@ -117,7 +109,7 @@ arrived(void *arg)
     struct arrival *a = arg;
 
     if (a->base && is_live(a->registry, a))
-        follow(a->registry, a->traffic, a->model, a);
+        follow(a);
     if (a->done != NULL)
         a->done(a->arg);
     mem_free(a);
@@ -319,16 +311,16 @@ drain(int fd)
         ;
 }
 
-/* Versions that a crash kept from getting their traffic get it now. */
+/* Everything is loaded that will be. */
 static void
-follow_all(struct watch *w)
+settle_all(struct watch *w)
 {
     struct registry_list rows;
 
     registry_list(w->registry, NULL, &rows);
     for (size_t i = 0; i < rows.n; i++)
         if (i == 0 || strcmp(rows.at[i - 1].model, rows.at[i].model) != 0)
-            follow(w->registry, w->traffic, rows.at[i].model, NULL);
+            traffic_settle(w->traffic, rows.at[i].model);
     registry_list_free(&rows);
 }
 
@@ -348,7 +340,7 @@ run(void *arg)
         if (fds[1].revents != 0)
             drain(w->inotify);
         if (!booted && registry_ready(w->registry)) {
-            follow_all(w);
+            settle_all(w);
             booted = true;
         }
         wait_ms = booted ? IDLE_MS : BUSY_MS;
@@ -372,7 +364,7 @@ watch_start(struct repo *repo, struct registry *reg, struct traffic *traffic,
     w->registry = reg;
     w->traffic = traffic;
     atomic_init(&w->live, live);
-    if (pipe(w->stop) != 0) {
+    if (pipe2(w->stop, O_CLOEXEC) != 0) {
         mem_free(w);
         return err_errno(e, "pipe");
     }

@@ -4,6 +4,7 @@
 import json
 import pathlib
 import shutil
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = "/v2/repository/models"
@@ -69,14 +70,18 @@ def history(d, model):
     return r.json()["history"]
 
 
-def leftovers(models):
-    """What lies in the repository that nobody should find there."""
-    tmp = models / ".quantd" / "tmp"
-    found = [str(p) for p in tmp.rglob("*")] if tmp.exists() else []
-    for p in models.rglob("*"):
-        if p.name.startswith(".old.") or ".tmp" in p.name.removeprefix(".quantd"):
-            found.append(str(p))
-    return found
+def leftovers(models, seconds=3):
+    """What lies in the repository that nobody should find there; what is
+    being removed just now gets a moment."""
+    end = time.monotonic() + seconds
+    while True:
+        tmp = models / ".quantd" / "tmp"
+        found = [str(p) for p in tmp.rglob("*")] if tmp.exists() else []
+        found += [str(p) for p in models.rglob("*")
+                  if p.name.startswith(".old.") or ".tmp" in p.name]
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.05)
 
 
 def manifest_files(folder):

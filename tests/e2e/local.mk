@@ -21,6 +21,10 @@ EXTRA_DIST += \
 	tests/e2e/test_015_quantctl_quantize.py \
 	tests/e2e/test_016_quantctl_compare.py \
 	tests/e2e/test_020_upload.py \
+	tests/e2e/test_021_route.py \
+	tests/e2e/test_022_repository.py \
+	tests/e2e/test_023_jobs.py \
+	tests/e2e/test_030_bad_input.py \
 	tests/e2e/test_050_demo.py \
 	tests/e2e/test_051_readme.py \
 	tests/e2e/test_100_digits.py \
@@ -30,6 +34,7 @@ EXTRA_DIST += \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
+	tests/e2e/test_310_crash.py \
 	tests/e2e/tiny.py
 
 # Copies ONNX files for tests/e2e/test_110_onnx_files.py.
