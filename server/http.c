@@ -15,28 +15,26 @@
  * the client waits for a 100 (Expect); otherwise the body is read and dropped
  * first, since a closed socket with unread bytes would reset the connection
  * and most clients would never see the answer.
- *
- * The library times silent connections out.  It cannot see one that sends a
- * byte now and then: hourglass() does, for headers, bodies and answers alike.
  */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
 #include "base/mem.h"
+#include "server/admit.h"
 #include "server/api.h"
-#include "server/auth.h"
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/http.h"
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/notify.h"
+#include "server/peer.h"
 #include "server/request.h"
 #include "server/stats.h"
 #include "server/tasks.h"
@@ -51,35 +49,13 @@ enum {
 /* Bytes of an unwanted body that are read for the sake of the answer. */
 static const uint64_t DISCARD_BYTES = (uint64_t)256 << 20;
 
-/* Whose turn it is on a connection. */
-enum turn { TURN_PEER_SENDS, TURN_OURS, TURN_PEER_READS };
-
-/* A connection, for the hourglass. */
-struct peer {
-    struct peer *prev, *next;
-    int fd;
-    _Atomic int turn;          /* enum turn */
-    _Atomic uint64_t since_ns; /* since when */
-};
-
-struct listener {
-    struct http *home;
-    struct MHD_Daemon *mhd;
-    int fd;
-    char address[LISTEN_ADDRESS];
-    bool loopback;
-    bool admin; /* the control plane is served here */
-};
-
 struct http {
     struct daemon *daemon;
     struct listener listeners[N_LISTENERS];
     int n_listeners;
     _Atomic int in_flight;
     _Atomic bool quiet;
-    pthread_mutex_t lock; /* of the peers */
-    struct peer *peers;
-    uint64_t patience_ns;
+    struct peers *peers;
     struct loop_timer *timer;
 };
 
@@ -90,36 +66,14 @@ on_connection(void *arg, struct MHD_Connection *c, void **context,
               enum MHD_ConnectionNotificationCode what)
 {
     struct listener *l = arg;
-    struct http *h = l->home;
-    struct peer *p = *context;
+    const union MHD_ConnectionInfo *info;
 
-    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-        p = mem_new(1, sizeof *p);
-        p->fd = info == NULL ? -1 : info->connect_fd;
-        p->turn = TURN_PEER_SENDS;
-        p->since_ns = thread_now_ns();
-        *context = p;
-        pthread_mutex_lock(&h->lock);
-        p->next = h->peers;
-        if (p->next != NULL)
-            p->next->prev = p;
-        h->peers = p;
-        pthread_mutex_unlock(&h->lock);
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        peer_free((struct peer **)context);
         return;
     }
-    pthread_mutex_lock(&h->lock);
-    if (p->prev != NULL)
-        p->prev->next = p->next;
-    else
-        h->peers = p->next;
-    if (p->next != NULL)
-        p->next->prev = p->prev;
-    pthread_mutex_unlock(&h->lock);
-    mem_free(p);
-    *context = NULL;
+    info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *context = peer_new(l->home->peers, info == NULL ? -1 : info->connect_fd);
 }
 
 static void
@@ -127,44 +81,17 @@ set_turn(struct MHD_Connection *c, enum turn turn)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct peer *p = info == NULL ? NULL : info->socket_context;
 
-    if (p == NULL)
-        return;
-    p->since_ns = thread_now_ns();
-    p->turn = turn;
+    if (info != NULL && info->socket_context != NULL)
+        peer_turn(info->socket_context, turn);
 }
 
-/* It owes us bytes and will send none. */
-static bool
-has_left(const struct peer *p)
-{
-    char c;
-
-    return p->turn == TURN_PEER_SENDS &&
-           recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-/*
- * Ends the connections of peers that take longer than request_timeout, and of
- * those that have gone: the library waits for edges of epoll and misses an end
- * that came together with the last bytes.
- */
 static void
-hourglass(void *arg)
+check_peers(void *arg)
 {
     struct http *h = arg;
-    uint64_t now = thread_now_ns();
 
-    pthread_mutex_lock(&h->lock);
-    for (struct peer *p = h->peers; p != NULL; p = p->next) {
-        bool late = p->turn != TURN_OURS && now > p->since_ns &&
-                    now - p->since_ns > h->patience_ns;
-
-        if (late || has_left(p))
-            shutdown(p->fd, SHUT_RDWR); /* a new edge: it sees the end */
-    }
-    pthread_mutex_unlock(&h->lock);
+    peers_check(h->peers);
 }
 
 /* --- answers ----------------------------------------------------------- */
@@ -433,175 +360,7 @@ static void
 refuse(struct request *r, const struct err *e)
 {
     abandon_sink(r);
-    r->phase = REQUEST_DISCARD;
-    api_fail(r->daemon, r, e);
-}
-
-static void
-refuse_status(struct request *r, int status, const char *text)
-{
-    r->phase = REQUEST_DISCARD;
-    api_fail_status(r, status, "%s", text);
-}
-
-static enum method
-parse_method(const char *name)
-{
-    static const struct {
-        const char *name;
-        enum method method;
-    } methods[] = {{"GET", GET},
-                   {"HEAD", GET},
-                   {"POST", POST},
-                   {"PUT", PUT},
-                   {"DELETE", DELETE}};
-
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
-        if (strcmp(methods[i].name, name) == 0)
-            return methods[i].method;
-    return 0;
-}
-
-static void
-refuse_method(struct request *r, unsigned allowed)
-{
-    char allow[40] = "";
-
-    if ((allowed & GET) != 0)
-        strcat(allow, ", GET, HEAD");
-    if ((allowed & POST) != 0)
-        strcat(allow, ", POST");
-    if ((allowed & PUT) != 0)
-        strcat(allow, ", PUT");
-    if ((allowed & DELETE) != 0)
-        strcat(allow, ", DELETE");
-    request_add_header(r, "Allow", allow + 2);
-    refuse_status(r, 405, "this path does not take that method");
-}
-
-/* Finds the endpoint; false when the request was refused. */
-static bool
-route_request(struct request *r)
-{
-    unsigned allowed;
-
-    if (r->bad_uri != NULL) {
-        refuse_status(r, 400, r->bad_uri);
-        return false;
-    }
-    r->endpoint =
-        api_find(r->method, r->segment, r->n_segments, r->captured, &allowed);
-    if (r->endpoint == NULL && allowed != 0) {
-        refuse_method(r, allowed);
-        return false;
-    }
-    if (r->endpoint == NULL ||
-        (r->endpoint->right == RIGHT_ADMIN && !r->listener->admin)) {
-        struct err e;
-
-        err_set(&e, ERR_NOT_FOUND, "no such path: %s", r->path);
-        refuse(r, &e);
-        return false;
-    }
-    return true;
-}
-
-static bool
-authorize(struct request *r)
-{
-    struct auth_ask ask = {
-        .right = r->endpoint->right,
-        .loopback = r->listener->loopback,
-        .changes = r->method != GET,
-        .authorization = request_header(r, "Authorization"),
-        .origin = request_header(r, "Origin"),
-        .host = request_header(r, "Host"),
-    };
-    const char *why = "";
-
-    switch (auth_check(r->daemon->auth, &ask, r->principal, &why)) {
-    case AUTH_OK:
-        return true;
-    case AUTH_WHO:
-        stats_reject(r->daemon->stats, REJECT_unauthorized);
-        request_add_header(r, "WWW-Authenticate", "Bearer, Basic");
-        refuse_status(r, 401, why);
-        return false;
-    default:
-        stats_reject(r->daemon->stats, REJECT_unauthorized);
-        refuse_status(r, 403, why);
-        return false;
-    }
-}
-
-struct framing {
-    int lengths, encodings;
-    const char *length;
-    bool differ;
-};
-
-static enum MHD_Result
-look_at_header(void *arg, enum MHD_ValueKind kind, const char *name,
-               const char *value)
-{
-    struct framing *f = arg;
-
-    (void)kind;
-    if (strcasecmp(name, "Transfer-Encoding") == 0)
-        f->encodings++;
-    if (strcasecmp(name, "Content-Length") != 0)
-        return MHD_YES;
-    if (f->length != NULL && strcmp(f->length, value) != 0)
-        f->differ = true;
-    f->length = value;
-    return MHD_YES;
-}
-
-/* Where the body ends must be beyond doubt, or a proxy before us could see
- * another end than we do. */
-static bool
-check_framing(struct request *r, struct MHD_Connection *c)
-{
-    struct framing f = {0};
-    char *end;
-
-    MHD_get_connection_values(c, MHD_HEADER_KIND, look_at_header, &f);
-    if (f.differ || (f.length != NULL && f.encodings > 0)) {
-        request_add_header(r, "Connection", "close");
-        refuse_status(r, 400, "more than one header says how long the body is");
-        return false;
-    }
-    if (f.length != NULL)
-        r->content_length = strtoull(f.length, &end, 10);
-    else if (f.encodings == 0)
-        r->content_length = 0;
-    return true;
-}
-
-static bool
-check_body(struct request *r)
-{
-    const struct config *conf = r->daemon->config;
-    int64_t most = r->endpoint->sink != NULL ? conf->server.max_upload
-                                             : conf->server.max_body;
-    struct err e;
-
-    r->coding = coding_parse(request_header(r, "Content-Encoding"));
-    if (r->coding == CODING_UNKNOWN) {
-        request_add_header(r, "Accept-Encoding", "gzip, deflate");
-        refuse_status(r, 501,
-                      "the body's Content-Encoding is none of gzip, "
-                      "deflate, identity");
-        return false;
-    }
-    if (r->content_length != UINT64_MAX && r->content_length > (uint64_t)most) {
-        stats_reject(r->daemon->stats, REJECT_too_large);
-        err_set(&e, ERR_TOO_LARGE, "the body has %llu bytes, at most %lld",
-                (unsigned long long)r->content_length, (long long)most);
-        refuse(r, &e);
-        return false;
-    }
-    return true;
+    admit_refuse(r, e);
 }
 
 static bool
@@ -633,18 +392,27 @@ reply_early(struct request *r, struct MHD_Connection *c)
     return MHD_YES;
 }
 
+static enum MHD_Result
+look_at_header(void *arg, enum MHD_ValueKind kind, const char *name,
+               const char *value)
+{
+    (void)kind;
+    admit_header(arg, name, value);
+    return MHD_YES;
+}
+
 /* Headers are there. */
 static enum MHD_Result
 first_step(struct request *r, struct MHD_Connection *c, const char *method)
 {
+    struct framing f = {0};
     bool go;
 
     r->conn = c;
-    r->method = parse_method(method);
     r->since_ns = thread_now_ns();
     set_turn(c, TURN_PEER_SENDS);
-    go = check_framing(r, c) && route_request(r) && authorize(r) &&
-         check_body(r);
+    MHD_get_connection_values(c, MHD_HEADER_KIND, look_at_header, &f);
+    go = admit(r, method, &f);
     if (go && r->endpoint->sink != NULL) {
         r->phase = REQUEST_OPENING;
         set_turn(c, TURN_OURS);
@@ -904,6 +672,7 @@ add_listener(struct http *h, const char *address, int index, bool admin,
 
     l->home = h;
     l->admin = admin;
+    l->passed = index < notify_sockets();
     if (listen_open(address, index, &l->fd, l->address, &l->loopback, e) != 0)
         return e->code;
     h->n_listeners++;
@@ -918,8 +687,7 @@ http_new(struct daemon *d, struct http **out, struct err *e)
     bool two = conf->server.admin_listen[0] != '\0';
 
     h->daemon = d;
-    h->patience_ns = (uint64_t)conf->server.request_timeout * 1000;
-    pthread_mutex_init(&h->lock, NULL);
+    h->peers = peers_new((uint64_t)conf->server.request_timeout * 1000);
     /* Before the listeners: requests may come at once. */
     *out = h;
     if (add_listener(h, conf->server.listen, 0, !two, e) != 0 ||
@@ -928,10 +696,15 @@ http_new(struct daemon *d, struct http **out, struct err *e)
         http_free(&h);
         return e->code;
     }
-    h->timer = loop_timer_new(d->loop, 1000, 1000, hourglass, h);
+    h->timer = loop_timer_new(d->loop, 1000, 1000, check_peers, h);
     return 0;
 }
 
+/*
+ * The descriptor stays open until the library's thread has ended, which may
+ * still be using it.  A socket of the service manager stays as it is: what
+ * connects meanwhile is for the next quantd.
+ */
 void
 http_quiesce(struct http *h)
 {
@@ -939,11 +712,9 @@ http_quiesce(struct http *h)
     for (int i = 0; i < h->n_listeners; i++) {
         struct listener *l = &h->listeners[i];
 
-        if (l->fd < 0)
-            continue;
         MHD_quiesce_daemon(l->mhd);
-        close(l->fd);
-        l->fd = -1;
+        if (!l->passed)
+            shutdown(l->fd, SHUT_RDWR);
     }
 }
 
@@ -971,11 +742,11 @@ http_free(struct http **hp)
         struct listener *l = &h->listeners[i];
 
         if (l->mhd != NULL)
-            MHD_stop_daemon(l->mhd);
-        else if (l->fd >= 0)
+            MHD_stop_daemon(l->mhd); /* closes a socket it still has */
+        if (l->mhd == NULL || h->quiet)
             close(l->fd);
     }
-    pthread_mutex_destroy(&h->lock);
+    peers_free(&h->peers);
     mem_free(h);
     *hp = NULL;
 }

@@ -1,6 +1,7 @@
 # The daemon, all but main.c, as an archive that its unit tests link, too.
 noinst_LIBRARIES += libserver.a
 libserver_a_SOURCES = \
+	server/admit.c server/admit.h \
 	server/api.c server/api.h server/api_tbl.h \
 	server/api_jobs.c server/api_jobs.h \
 	server/api_repository.c \
@@ -32,6 +33,7 @@ libserver_a_SOURCES = \
 	server/oip_bind.c \
 	server/oip_write.c \
 	server/pbtxt.c server/pbtxt.h \
+	server/peer.c server/peer.h \
 	server/publish.c \
 	server/queue.c server/queue.h \
 	server/recipe.c server/recipe.h server/recipe_tbl.h \

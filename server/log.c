@@ -12,8 +12,9 @@
 
 enum { LINE = 2048, VALUE = 640 };
 
-static enum log_level most = LOG_INFO;
-static bool as_json;
+/* A reload may change these while others log. */
+static _Atomic int most = LOG_INFO;
+static _Atomic bool as_json;
 
 void
 log_setup(enum log_level m, bool json)
@@ -25,12 +26,13 @@ log_setup(enum log_level m, bool json)
 bool
 log_wants(enum log_level level)
 {
-    return level <= most;
+    return (int)level <= most;
 }
 
 struct line {
     char text[LINE];
     size_t n;
+    bool json;
 };
 
 static void
@@ -85,7 +87,7 @@ static void
 put_pair(struct line *l, const char *key, size_t key_len, const char *value,
          bool number)
 {
-    if (as_json) {
+    if (l->json) {
         put_text(l, ",\"");
         put(l, key, key_len);
         put_text(l, "\":");
@@ -94,7 +96,7 @@ put_pair(struct line *l, const char *key, size_t key_len, const char *value,
         put(l, key, key_len);
         put_text(l, "=");
     }
-    if (as_json ? number : is_plain(value))
+    if (l->json ? number : is_plain(value))
         put_text(l, value);
     else
         put_quoted(l, value);
@@ -149,12 +151,12 @@ format_value(char out[VALUE], struct conversion c, va_list *ap)
 void
 log_event(enum log_level level, const char *verb, const char *keys, ...)
 {
-    struct line l = {.n = 0};
+    struct line l = {.json = as_json};
     va_list ap;
 
-    if (level > most)
+    if (!log_wants(level))
         return;
-    if (as_json) {
+    if (l.json) {
         struct timespec now;
         char head[96];
 
@@ -183,7 +185,7 @@ log_event(enum log_level level, const char *verb, const char *keys, ...)
         p += *p == ' ';
     }
     va_end(ap);
-    if (as_json)
+    if (l.json)
         l.text[l.n++] = '}';
     l.text[l.n++] = '\n';
     /* One write: lines of several threads never mix. */

@@ -22,7 +22,7 @@ enum log_level {
     LOG_DEBUG = 7,
 };
 
-/* Before the first thread; at the start: text, LOG_INFO. */
+/* At the start: text, LOG_INFO. */
 void log_setup(enum log_level most, bool json);
 
 bool log_wants(enum log_level level);

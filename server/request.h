@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of a request: for http.c and request.c only.  Everybody else
- * uses http.h.
+ * The inside of a request: for http.c, admit.c and request.c only.  Everybody
+ * else uses http.h.
  */
 #ifndef SERVER_REQUEST_H
 #define SERVER_REQUEST_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "server/http.h"
+#include "server/listen.h"
 #include "server/unpack.h"
 
 enum { REQUEST_SEGMENTS = 16, REQUEST_PAIRS = 64, REQUEST_HEADERS = 8 };
@@ -27,6 +28,17 @@ enum request_phase {
 
 /* The reply may come before or after the connection was put to sleep. */
 enum reply_state { REPLY_NONE, REPLY_PARKED, REPLY_READY };
+
+/* An address that is served. */
+struct listener {
+    struct http *home;
+    void *mhd; /* the library's daemon */
+    int fd;
+    char address[LISTEN_ADDRESS];
+    bool loopback;
+    bool passed; /* by the service manager */
+    bool admin;  /* the control plane is served here */
+};
 
 struct request {
     struct daemon *daemon;
