@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/job.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +15,7 @@
 #include "server/job_impl.h"
 #include "server/log.h"
 
-enum {
-    KEPT_JOBS = 1000, /* ended jobs that are remembered */
-    RECORD_MAX = 1 << 20,
-};
+enum { KEPT_JOBS = 1000 }; /* ended jobs that are remembered */
 
 struct job_waiter {
     struct job_waiter *next;
@@ -52,12 +47,6 @@ job_new_id(char id[JOB_ID + 1])
              random);
 }
 
-static bool
-has_ended(const struct job *job)
-{
-    return job->state >= JOB_STATE_DONE;
-}
-
 static struct job *
 find(struct jobs *j, const char *id)
 {
@@ -68,8 +57,8 @@ find(struct jobs *j, const char *id)
     return job;
 }
 
-static void
-free_job(struct job *job)
+void
+job_free(struct job *job)
 {
     for (int i = 0; i < JOB_LOG_LINES; i++)
         mem_free(job->log[i]);
@@ -85,246 +74,9 @@ free_job(struct job *job)
     mem_free(job);
 }
 
-/* --- as JSON ----------------------------------------------------------- */
-
-static const char *const state_names[] = {"queued", "running", "done", "failed",
-                                          "cancelled"};
-static const char *const kind_names[] = {"upload", "variant", "add"};
-
-/* Bytes that are no UTF-8 become '?'. */
-static json_t *
-text_json(const char *s)
-{
-    json_t *j = json_string(s);
-    char *copy;
-
-    if (j != NULL)
-        return j;
-    copy = mem_strdup(s);
-    for (char *c = copy; *c != '\0'; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    j = json_string(copy);
-    mem_free(copy);
-    return j;
-}
-
-static json_t *
-time_json(double t)
-{
-    time_t whole = (time_t)t;
-    char text[40];
-    struct tm tm;
-    size_t n;
-
-    gmtime_r(&whole, &tm);
-    n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + n, sizeof text - n, ".%03dZ",
-             (int)((t - (double)whole) * 1e3));
-    return json_string(text);
-}
-
-static json_t *
-log_json(const struct job *job)
-{
-    json_t *lines = json_array();
-    unsigned long from =
-        job->n_log > JOB_LOG_LINES ? job->n_log - JOB_LOG_LINES : 0;
-
-    for (unsigned long i = from; i < job->n_log; i++)
-        json_array_append_new(lines, text_json(job->log[i % JOB_LOG_LINES]));
-    return lines;
-}
-
-static void
-result_json(const struct job *job, json_t *to)
-{
-    if (job->variant[0] != '\0')
-        json_object_set_new(to, "variant", json_string(job->variant));
-    json_object_set_new(to, "published", json_boolean(job->published));
-    if (job->has_verdict) {
-        json_object_set_new(to, "verdict",
-                            json_string(verdict_name(job->verdict)));
-        json_object_set_new(to, "accepted",
-                            json_boolean(job->verdict == VERDICT_ACCEPTED));
-    }
-    if (job->decision != NULL)
-        json_object_set_new(to, "decision", text_json(job->decision));
-    if (job->reason != NULL)
-        json_object_set_new(to, "reason", text_json(job->reason));
-    if (job->err.code != ERR_OK) {
-        json_object_set_new(to, "error", text_json(job->err.msg));
-        json_object_set_new(to, "error_code", json_integer(job->err.code));
-    }
-}
-
-static json_t *
-to_json(const struct job *job)
-{
-    json_t *to =
-        json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:f, s:o}", "job", job->id,
-                  "kind", kind_names[job->kind], "model", job->model, "version",
-                  (json_int_t)job->version, "state", state_names[job->state],
-                  "phase", job->phase, "fraction", job->fraction, "created",
-                  time_json(job->created));
-
-    json_object_set_new(to, "message", text_json(job->message));
-    if (job->started > 0)
-        json_object_set_new(to, "started", time_json(job->started));
-    if (job->ended > 0) {
-        json_object_set_new(to, "ended", time_json(job->ended));
-        json_object_set_new(to, "seconds",
-                            json_real(job->ended - job->created));
-    }
-    json_object_set_new(to, "timings", json_copy(job->timings));
-    json_object_set_new(to, "log", log_json(job));
-    result_json(job, to);
-    return to;
-}
-
-/* --- kept on disk ------------------------------------------------------ */
-
-static char *
-record_path(struct jobs *j, const char *id)
-{
-    return mem_printf("%s/%s.json", repo_jobs_dir(j->repo), id);
-}
-
-/* The numbers that to_json() gives as text, for from_json(). */
-static int
-keep(struct jobs *j, const struct job *job, struct err *e)
-{
-    json_t *record = to_json(job);
-    char *path = record_path(j, job->id), *text;
-    int rc;
-
-    json_object_set_new(record, "kept",
-                        json_pack("{s:f, s:f, s:f, s:s}", "created",
-                                  job->created, "started", job->started,
-                                  "ended", job->ended, "who", job->who));
-    text = json_dumps(record, JSON_INDENT(1));
-    rc = text != NULL ? file_write(path, text, strlen(text), e)
-                      : err_set(e, ERR_INTERNAL, "%s: can't be written", path);
-    free(text);
-    mem_free(path);
-    json_decref(record);
-    return rc;
-}
-
-/* What is kept is for those who look later: a job goes on without. */
-static void
-keep_if_possible(struct jobs *j, const struct job *job)
-{
-    struct err e;
-
-    if (keep(j, job, &e) != 0)
-        log_event(LOG_ERROR, "job_write", "job=%s reason=%s", job->id, e.msg);
-}
-
-static int
-word_of(const json_t *j, const char *member, const char *const *words, int n)
-{
-    const char *s = json_string_value(json_object_get(j, member));
-
-    for (int i = 0; s != NULL && i < n; i++)
-        if (strcmp(words[i], s) == 0)
-            return i;
-    return -1;
-}
-
-static char *
-text_of(const json_t *j, const char *member)
-{
-    const char *s = json_string_value(json_object_get(j, member));
-
-    return s != NULL ? mem_strdup(s) : NULL;
-}
-
-static const char *
-phase_of(const json_t *j)
-{
-    static const char *const names[] = {"receive",  "parse",    "calibrate",
-                                        "quantize", "validate", "benchmark",
-                                        "publish"};
-    int i = word_of(j, "phase", names, 7);
-
-    return names[i < 0 ? 0 : i];
-}
-
-static void
-result_from_json(const json_t *j, struct job *job)
-{
-    const char *variant = json_string_value(json_object_get(j, "variant"));
-    const char *verdict = json_string_value(json_object_get(j, "verdict"));
-    const char *error = json_string_value(json_object_get(j, "error"));
-    struct err e;
-
-    if (variant != NULL)
-        snprintf(job->variant, sizeof job->variant, "%s", variant);
-    job->has_verdict =
-        verdict != NULL && verdict_parse(verdict, &job->verdict, &e) == 0;
-    job->published = json_is_true(json_object_get(j, "published"));
-    job->decision = text_of(j, "decision");
-    job->reason = text_of(j, "reason");
-    if (error != NULL) {
-        json_int_t code = json_integer_value(json_object_get(j, "error_code"));
-
-        err_set(&job->err,
-                code > ERR_OK && code <= ERR_INTERNAL ? (enum err_code)code
-                                                      : ERR_INTERNAL,
-                "%s", error);
-    }
-}
-
-/* A job that had not ended when quantd did is marked failed. */
-static struct job *
-from_json(const json_t *j, bool *was_interrupted)
-{
-    const json_t *kept = json_object_get(j, "kept"), *line;
-    const char *id = json_string_value(json_object_get(j, "job"));
-    const char *model = json_string_value(json_object_get(j, "model"));
-    int state = word_of(j, "state", state_names, 5);
-    int kind = word_of(j, "kind", kind_names, 3);
-    struct job *job;
-    size_t i;
-
-    if (id == NULL || strlen(id) != JOB_ID || model == NULL ||
-        !route_name_ok(model) || state < 0 || kind < 0)
-        return NULL;
-    job = mem_new(1, sizeof *job);
-    memcpy(job->id, id, JOB_ID);
-    snprintf(job->model, sizeof job->model, "%s", model);
-    job->kind = (enum job_kind)kind;
-    job->state = (enum job_state)state;
-    job->version = (long)json_integer_value(json_object_get(j, "version"));
-    job->phase = phase_of(j);
-    job->fraction = json_number_value(json_object_get(j, "fraction"));
-    job->created = json_number_value(json_object_get(kept, "created"));
-    job->started = json_number_value(json_object_get(kept, "started"));
-    job->ended = json_number_value(json_object_get(kept, "ended"));
-    job->who = text_of(kept, "who");
-    job->timings = json_deep_copy(json_object_get(j, "timings"));
-    if (!json_is_object(job->timings)) {
-        json_decref(job->timings);
-        job->timings = json_object();
-    }
-    json_array_foreach(json_object_get(j, "log"), i,
-                       line) if (json_is_string(line) &&
-                                 job->n_log < JOB_LOG_LINES)
-        job->log[job->n_log++] = mem_strdup(json_string_value(line));
-    result_from_json(j, job);
-    *was_interrupted = !has_ended(job);
-    if (*was_interrupted) {
-        job->state = JOB_STATE_FAILED;
-        job->ended = clock_s(CLOCK_REALTIME);
-        err_set(&job->err, ERR_UNAVAILABLE,
-                "interrupted by a restart of quantd");
-    }
-    return job;
-}
-
-static void
-insert(struct jobs *j, struct job *job)
+/* By id, which is by time: newest first. */
+void
+jobs_insert(struct jobs *j, struct job *job)
 {
     struct job **at = &j->first;
 
@@ -333,50 +85,6 @@ insert(struct jobs *j, struct job *job)
     job->next = *at;
     *at = job;
     j->n++;
-}
-
-static void
-read_record(struct jobs *j, const char *dir, const char *name)
-{
-    char *path = mem_printf("%s/%s", dir, name), *text = NULL;
-    bool was_interrupted = false;
-    struct job *job = NULL;
-    json_t *record;
-    struct err e;
-    size_t bytes;
-
-    if (file_read(path, RECORD_MAX, &text, &bytes, &e) == 0) {
-        record = json_loadb(text, bytes, 0, NULL);
-        job = from_json(record, &was_interrupted);
-        json_decref(record);
-        mem_free(text);
-    } else
-        log_event(LOG_WARNING, "job_read", "reason=%s", e.msg);
-    if (job != NULL) {
-        insert(j, job);
-        if (was_interrupted)
-            keep_if_possible(j, job);
-    } else
-        log_event(LOG_WARNING, "job_read", "file=%s reason=%s", path,
-                  "no record of a job");
-    mem_free(path);
-}
-
-static void
-read_records(struct jobs *j)
-{
-    const char *dir = repo_jobs_dir(j->repo);
-    struct dirent *entry;
-    DIR *d = dir != NULL ? opendir(dir) : NULL;
-
-    while (d != NULL && (entry = readdir(d)) != NULL) {
-        size_t n = strlen(entry->d_name);
-
-        if (n == JOB_ID + 5 && strcmp(entry->d_name + JOB_ID, ".json") == 0)
-            read_record(j, dir, entry->d_name);
-    }
-    if (d != NULL)
-        closedir(d);
 }
 
 /* Forgets the oldest of too many ended jobs; with the lock held. */
@@ -391,16 +99,16 @@ forget_old(struct jobs *j)
         struct err e;
         char *path;
 
-        if (!has_ended(job) || ++ended <= KEPT_JOBS) {
+        if (!job_has_ended(job) || ++ended <= KEPT_JOBS) {
             at = &job->next;
             continue;
         }
         *at = job->next;
         j->n--;
-        path = record_path(j, job->id);
+        path = job_record_path(j, job->id);
         (void)file_remove(path, &e);
         mem_free(path);
-        free_job(job);
+        job_free(job);
     }
 }
 
@@ -419,7 +127,7 @@ job_phase(struct jobs *j, struct job *job, const char *phase)
     job->fraction = 0;
     job->message[0] = '\0';
     pthread_mutex_unlock(&j->lock);
-    keep_if_possible(j, job);
+    job_keep_if_possible(j, job);
 }
 
 void
@@ -460,7 +168,7 @@ due(struct jobs *j, double *next)
         struct job_waiter *w = *at;
         const struct job *job = find(j, w->id);
 
-        if (job == NULL || has_ended(job) || j->quiet || now >= w->until) {
+        if (job == NULL || job_has_ended(job) || j->quiet || now >= w->until) {
             *at = w->next;
             w->next = out;
             out = w;
@@ -565,10 +273,10 @@ end_job(struct jobs *j, struct job *job)
     else if (j->stop && atomic_load(&job->cancel))
         err_set(&job->err, ERR_UNAVAILABLE, "interrupted: quantd was stopped");
     count_end(j, job);
-    keep_if_possible(j, job); /* before anybody is told */
+    job_keep_if_possible(j, job); /* before anybody is told */
     log_event(LOG_INFO, "job_end",
               "job=%s model=%s version=%ld state=%s seconds=%.3f reason=%s",
-              job->id, job->model, job->version, state_names[job->state],
+              job->id, job->model, job->version, job_state_name(job->state),
               job->ended - job->created,
               job->err.code != ERR_OK ? job->err.msg
               : job->reason != NULL   ? job->reason
@@ -591,7 +299,7 @@ run_job(void *arg)
     mem_free(s);
     child_share(job->o.cpu_share);
     log_event(LOG_INFO, "job_start", "job=%s kind=%s model=%s version=%ld",
-              job->id, kind_names[job->kind], job->model, job->version);
+              job->id, job_kind_name(job->kind), job->model, job->version);
     job_run(j, job);
     repo_unstage(j->repo, job->id);
     if (job->kind == JOB_UPLOAD)
@@ -702,14 +410,14 @@ job_submit(struct jobs *j, const struct job_request *rq, struct err *e)
     if (rc != 0)
         return rc;
     job = make_job(rq);
-    if ((rc = keep(j, job, e)) != 0) {
-        free_job(job);
+    if ((rc = job_keep(j, job, e)) != 0) {
+        job_free(job);
         return rc;
     }
     job->recipe = *rq->recipe;
     *rq->recipe = NULL;
     pthread_mutex_lock(&j->lock);
-    insert(j, job);
+    jobs_insert(j, job);
     dispatch(j);
     pthread_mutex_unlock(&j->lock);
     return 0;
@@ -725,9 +433,9 @@ job_cancel(struct jobs *j, const char *id, struct err *e)
     job = find(j, id);
     if (job == NULL)
         rc = err_set(e, ERR_NOT_FOUND, "no job '%s'", id);
-    else if (has_ended(job))
+    else if (job_has_ended(job))
         rc = err_set(e, ERR_CONFLICT, "job %s has ended: %s", id,
-                     state_names[job->state]);
+                     job_state_name(job->state));
     else {
         atomic_store(&job->cancel, true);
         dispatch(j);
@@ -747,7 +455,7 @@ job_json(struct jobs *j, const char *id)
     pthread_mutex_lock(&j->lock);
     job = find(j, id);
     if (job != NULL)
-        out = to_json(job);
+        out = job_record_json(job);
     pthread_mutex_unlock(&j->lock);
     return out;
 }
@@ -759,7 +467,7 @@ jobs_json(struct jobs *j)
 
     pthread_mutex_lock(&j->lock);
     for (const struct job *job = j->first; job != NULL; job = job->next)
-        json_array_append_new(all, to_json(job));
+        json_array_append_new(all, job_record_json(job));
     pthread_mutex_unlock(&j->lock);
     return all;
 }
@@ -774,7 +482,7 @@ job_outcome(struct jobs *j, const char *id, enum job_end *end, struct err *e)
     job = find(j, id);
     if (job == NULL)
         rc = err_set(e, ERR_NOT_FOUND, "no job '%s'", id);
-    else if (!has_ended(job))
+    else if (!job_has_ended(job))
         *end = JOB_GOES_ON;
     else if (job->state != JOB_STATE_DONE) {
         *end = JOB_FAILED;
@@ -856,7 +564,7 @@ free_jobs(struct jobs *j)
         struct job *job = j->first;
 
         j->first = job->next;
-        free_job(job);
+        job_free(job);
     }
     pthread_cond_destroy(&j->ended);
     pthread_cond_destroy(&j->wake);
@@ -887,7 +595,7 @@ jobs_start(const struct job_options *o, struct repo *repo, struct registry *reg,
         free_jobs(j);
         return rc;
     }
-    read_records(j);
+    jobs_read(j);
     rc = pthread_create(&j->waker, NULL, wake_waiters, j);
     if (rc != 0) {
         free_jobs(j);

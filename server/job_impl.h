@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What job.c (the list of jobs, its threads, what is kept on disk) and
- * jobrun.c (what one job does) share.
+ * What job.c (the list of jobs and its threads), job_record.c (jobs as JSON and
+ * on disk) and jobrun.c (what one job does) share.
  */
 #ifndef SERVER_JOB_IMPL_H
 #define SERVER_JOB_IMPL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "server/job.h"
 #include "server/traffic.h"
@@ -70,8 +71,43 @@ struct jobs {
     struct job_waiter *waiters;
 };
 
+static inline bool
+job_has_ended(const struct job *job)
+{
+    return job->state >= JOB_STATE_DONE;
+}
+
+void job_free(struct job *job);
+
+/* Puts a job in its place: newest first. */
+void jobs_insert(struct jobs *j, struct job *job);
+
+/* --- job_record.c ------------------------------------------------------- */
+
+const char *job_state_name(enum job_state s);
+const char *job_kind_name(enum job_kind k);
+
+/* As clients see it; with the lock held. */
+json_t *job_record_json(const struct job *job);
+
+/* Its file; mem_free(). */
+char *job_record_path(struct jobs *j, const char *id);
+
+/* Writes the file. */
+int job_keep(struct jobs *j, const struct job *job, struct err *e);
+
+/* What is kept is for those who look later: a job goes on without. */
+void job_keep_if_possible(struct jobs *j, const struct job *job);
+
+/* At start: all that is on disk.  What had not ended is marked failed. */
+void jobs_read(struct jobs *j);
+
+/* --- jobrun.c ----------------------------------------------------------- */
+
 /* Everything from parse to publish; on the job's thread. */
 void job_run(struct jobs *j, struct job *job);
+
+/* --- job.c, for the job's thread ----------------------------------------- */
 
 /* The job enters a phase, kept on disk. */
 void job_phase(struct jobs *j, struct job *job, const char *phase);

@@ -18,6 +18,7 @@ libserver_a_SOURCES = \
 	server/http.c server/http.h \
 	server/infer.c \
 	server/job.c server/job.h server/job_impl.h \
+	server/job_record.c \
 	server/jobrun.c \
 	server/listen.c server/listen.h \
 	server/loader.c server/loader.h \

@@ -21,6 +21,8 @@ unit_tests += tests/unit/test_policy
 unit_tests += tests/unit/test_quant
 unit_tests += tests/unit/test_queue
 unit_tests += tests/unit/test_range
+unit_tests += tests/unit/test_registry
+unit_tests += tests/unit/test_repo
 unit_tests += tests/unit/test_route
 unit_tests += tests/unit/test_save
 unit_tests += tests/unit/test_scan
@@ -81,3 +83,7 @@ tests_unit_test_config_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CM
 tests_unit_test_emit_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_auth_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_oip_LDADD = libserver.a libir.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_repo_LDADD = libserver.a libbase.a $(SERVER_LIBS) \
+	$(CMOCKA_LIBS)
+tests_unit_test_registry_LDADD = libserver.a libbase.a $(SERVER_LIBS) \
+	$(CMOCKA_LIBS)
