@@ -382,7 +382,7 @@ publish(struct job *job, struct err *e)
         r->overlap = seen_overlap(data_seen(job->calib), data_seen(job->valid));
     if (made && (rc = file_sync(job->paths[r->chosen], e)) != 0)
         return rc;
-    scratch_publish();
+    scratch_settle();
     /* What may find the disk full comes first. */
     if (job->report_path != NULL &&
         (rc = report_write(r, job->report_path, e)) != 0)
@@ -460,6 +460,7 @@ run_job(struct job *job, const struct cmd_common *common)
         return cmd_fail(common->json, &e);
     job->progress = progress_new(common->json);
     if (work(job, &e) != 0) {
+        scratch_settle();
         progress_free(&job->progress);
         exit_code = cmd_fail(common->json, &e);
     } else {

@@ -18,8 +18,8 @@
 
 static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
 static char *folder;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* publishing */
-static bool publishing;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* settled */
+static bool settled;
 
 static void
 taken_set(sigset_t *set)
@@ -41,7 +41,7 @@ wait_for_signal(void *arg)
     if (sigwait(&set, &sig) != 0)
         return NULL;
     pthread_mutex_lock(&lock);
-    if (publishing) {
+    if (settled) {
         pthread_mutex_unlock(&lock);
         return NULL;
     }
@@ -62,11 +62,11 @@ scratch_new(const char *file, struct err *e)
     sigset_t set;
     int rc;
 
+    taken_set(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     folder = mem_printf("%s.tmpdir%ld", file, (long)getpid());
     if (mkdir(folder, 0755) != 0 && errno != EEXIST)
         return err_errno(e, "%s", folder);
-    taken_set(&set);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
     rc = pthread_create(&thread, NULL, wait_for_signal, NULL);
     if (rc != 0) {
         scratch_free();
@@ -89,10 +89,10 @@ scratch_path(const char *sub, const char *name, struct err *e)
 }
 
 void
-scratch_publish(void)
+scratch_settle(void)
 {
     pthread_mutex_lock(&lock);
-    publishing = true;
+    settled = true;
     pthread_mutex_unlock(&lock);
 }
 

@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 /*
- * Makes FILE.tmpPID beside file, and from now on removes it when one of the
+ * Makes FILE.tmpdirPID beside file, and from now on removes it when one of the
  * signals comes, which then ends the process as it would have.  Once a
  * process, before it starts threads.
  */
@@ -19,10 +19,11 @@ int scratch_new(const char *file, struct err *e);
 char *scratch_path(const char *sub, const char *name, struct err *e);
 
 /*
- * What is being published from now on is published whole: a signal that comes
- * later is too late and changes nothing.
+ * How the work ends is settled: what is published from now on is published
+ * whole, and an error is the work's own; a signal that comes later is too late
+ * and changes nothing.  Does not return when one came before.
  */
-void scratch_publish(void);
+void scratch_settle(void);
 
 /* Removes it. */
 void scratch_free(void);
