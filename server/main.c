@@ -529,7 +529,7 @@ wait_for_the_end(struct life *l, struct err *e)
     signal(SIGPIPE, SIG_IGN);
     atomic_store(&d->state, DAEMON_READY);
     l->ready = loop_timer_new(d->loop, 0, 50, look_if_ready, l);
-    l->expire = loop_timer_new(d->loop, 10, 10, expire, d);
+    l->expire = loop_timer_new(d->loop, 20, 20, expire, d);
     if (watchdog_ms > 0)
         l->watchdog =
             loop_timer_new(d->loop, 0, watchdog_ms, feed_watchdog, NULL);

@@ -2,6 +2,7 @@
 # One a line, sorted.
 unit_tests =
 if HAVE_CMOCKA
+unit_tests += tests/unit/test_api
 unit_tests += tests/unit/test_auth
 unit_tests += tests/unit/test_config
 unit_tests += tests/unit/test_data
@@ -87,3 +88,4 @@ tests_unit_test_repo_LDADD = libserver.a libbase.a $(SERVER_LIBS) \
 	$(CMOCKA_LIBS)
 tests_unit_test_registry_LDADD = libserver.a libbase.a $(SERVER_LIBS) \
 	$(CMOCKA_LIBS)
+tests_unit_test_api_LDADD = libserver.a $(ENGINE_A) $(SERVER_LIBS) $(ENGINE_LIBS) $(CMOCKA_LIBS)

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	tests/e2e/test_000_protocol.py \
 	tests/e2e/test_001_infer.py \
 	tests/e2e/test_002_clients.py \
+	tests/e2e/test_003_prometheus.py \
 	tests/e2e/test_010_quantctl_usage.py \
 	tests/e2e/test_011_quantctl_inspect.py \
 	tests/e2e/test_012_quantctl_run.py \

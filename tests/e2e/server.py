@@ -109,6 +109,13 @@ class Daemon:
                     return float(found[3])
         return None
 
+    def wait_metric(self, least, name, seconds=30, **labels):
+        """Until a series is at least that."""
+        end = time.monotonic() + seconds
+        while (self.metric(name, **labels) or 0) < least:
+            assert time.monotonic() < end, (name, labels, least)
+            time.sleep(0.005)
+
     def raw(self, data, seconds=20, shut=False):
         """Sends bytes on a connection of their own; what came until its
         end, or until the answer was whole."""

@@ -109,7 +109,7 @@ def test_deadlines(start):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         first = pool.submit(d.post, "/v2/models/slow/infer", data=long,
                             headers=headers)
-        time.sleep(0.1)
+        d.wait_metric(1, "quantd_requests_in_flight", model="slow")
         t = time.monotonic()
         r = d.post("/v2/models/slow/infer", data=short, headers=short_headers)
         waited = time.monotonic() - t
@@ -134,10 +134,10 @@ def test_priority_goes_first(start):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(ask, "first")]
-        time.sleep(0.05)
+        d.wait_metric(1, "quantd_requests_in_flight", model="slow")
         for i in range(4):
             futures.append(pool.submit(ask, f"low{i}", priority=200))
-        time.sleep(0.05)
+        d.wait_metric(4, "quantd_queue_length", model="slow")
         futures.append(pool.submit(ask, "high", priority=1))
         for f in futures:
             f.result()
@@ -156,7 +156,7 @@ def test_a_slow_model_does_not_starve_a_quick_one(start):
     x = numpy.ones((1, 3), numpy.float32)
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         hogs = [pool.submit(hog) for _ in range(6)]
-        time.sleep(0.3)
+        d.wait_metric(4, "quantd_requests_in_flight", model="slow")
         times = []
         for _ in range(30):
             t = time.monotonic()
@@ -252,7 +252,6 @@ def test_connections_are_bounded(start):
     d = start(fill, "[server]\nmax_connections = 20\nrequest_timeout = 2\n")
     socks = [socket.create_connection((d.host, d.port), 20)
              for _ in range(40)]
-    time.sleep(0.5)
     for s in socks:
         s.close()
     end = time.monotonic() + 20

@@ -35,7 +35,7 @@ def test_sigterm_finishes_what_is_in_flight(start):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         running = [pool.submit(d.post, "/v2/models/slow/infer", data=body,
                                headers=headers) for _ in range(4)]
-        time.sleep(0.2)
+        d.wait_metric(4, "quantd_requests_in_flight", model="slow")
         d.signal(signal.SIGTERM)
         assert all(r.result().status_code == 200 for r in running)
     log = d.stop()
@@ -64,7 +64,7 @@ def test_drain_timeout_is_the_last_word(start):
     with concurrent.futures.ThreadPoolExecutor(30) as pool:
         running = [pool.submit(d.post, "/v2/models/slow/infer", data=body,
                                headers=headers) for _ in range(30)]
-        time.sleep(0.3)
+        d.wait_metric(30, "quantd_requests_in_flight", model="slow")
         t = time.monotonic()
         d.signal(signal.SIGTERM)
         codes = [r.result().status_code for r in running]
@@ -222,3 +222,20 @@ def test_many_starts_leave_nothing(start):
         _, rest = p.communicate(timeout=40)
         # Before the handler is there, the signal ends it as any program.
         assert p.returncode in (0, -signal.SIGTERM), rest
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_of_a_worker(start, threads):
+    """Kernels are made for as many threads as a run has; the daemon starts
+    itself anew where waiting OpenMP threads would spin."""
+    d = start(fill, f"[scheduler]\nworkers = 2\n"
+                    f"threads_per_worker = {threads}\n")
+    x = numpy.arange(30, dtype=numpy.float32).reshape(10, 3)
+    r = d.infer("m", {"inputs": [server.json_input("x", x)]})
+    assert numpy.allclose(server.outputs_of(r)["y"], x * 2 + 1)
+    body, headers = server.binary_request(
+        [("x", numpy.ones((9, 512), numpy.float32))])
+    y = server.outputs_of(d.post("/v2/models/slow/infer", data=body,
+                                 headers=headers))["y"]
+    assert numpy.allclose(y, y[0], rtol=1e-4)
+    assert d.wait_log(f"threads_each={threads}")

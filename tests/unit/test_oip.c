@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "server/oip.h"
 
 static int
@@ -219,6 +220,43 @@ damaged_requests_are_harmless(void **state)
     buf_trim();
 }
 
+/* Each allocation sized by the request fails once: an error, no leak. */
+static void
+memory_runs_out_anywhere(void **state)
+{
+    static const char text[] =
+        "{\"inputs\":[{" X ",\"data\":[1,2]},{\"data\":[[3]],\"shape\":[1],"
+        "\"datatype\":\"INT32\",\"name\":\"z\"}]}";
+    struct oip_request *q;
+    struct err e;
+    unsigned k = 0;
+    int rc;
+
+    (void)state;
+    do {
+        struct buf *b;
+
+        buf_trim(); /* or nothing would have to be allocated */
+        assert_int_equal(buf_new(sizeof text, &b, &e), 0);
+        assert_int_equal(buf_add(b, text, sizeof text - 1, &e), 0);
+        mem_fail_at(++k);
+        rc = oip_read(&b, NULL, &q, &e);
+        mem_fail_at(0);
+        assert_true(rc == 0 || rc == ERR_NO_MEMORY);
+        assert_int_equal(buf_in_use() == 0, rc != 0);
+    } while (rc != 0);
+    assert_int_equal(k, 3); /* one for each input's numbers */
+    oip_free(&q);
+    buf_limit(16 << 10);
+    assert_int_equal(read_text(text, &q, &e), 0);
+    oip_free(&q);
+    buf_limit(8 << 10);
+    assert_int_equal(read_text(text, &q, &e), ERR_BUSY);
+    buf_limit(SIZE_MAX);
+    assert_int_equal(buf_in_use(), 0);
+    buf_trim();
+}
+
 int
 main(void)
 {
@@ -227,6 +265,7 @@ main(void)
         cmocka_unit_test(bad_requests_are_told_why),
         cmocka_unit_test(binary_data_are_counted),
         cmocka_unit_test(damaged_requests_are_harmless),
+        cmocka_unit_test(memory_runs_out_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
