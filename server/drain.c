@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/drain.h"
 
+#include <unistd.h>
+
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/http.h"
@@ -32,6 +34,17 @@ abort_waiting(void)
     scheduler_abort(drain.daemon->scheduler, &e);
 }
 
+/* A run that does not end holds its request, and the request its connection:
+ * there is no orderly way out.  What is on disk is whole at any moment. */
+static _Noreturn void
+leave(void)
+{
+    log_event(LOG_ERROR, "stop_failed", "in_flight=%d",
+              http_in_flight(drain.daemon->http));
+    jobs_stop(&drain.daemon->jobs);
+    _exit(1);
+}
+
 static void
 look(void *arg)
 {
@@ -45,10 +58,16 @@ look(void *arg)
     }
     if (!drain.quiet)
         return;
-    if (http_in_flight(d->http) == 0 || now >= drain.leave_at)
+    if (http_in_flight(d->http) == 0) {
         loop_stop(d->loop);
-    else if (!drain.aborted && now >= drain.abort_at)
+        return;
+    }
+    if (!drain.aborted && now >= drain.abort_at)
         abort_waiting();
+    if (drain.aborted)
+        http_cut(d->http);
+    if (now >= drain.leave_at)
+        leave();
 }
 
 void

@@ -5,7 +5,9 @@
  *     SIGTERM            not ready any more; everything is still served
  *     + drain_delay      no new connections; what is in flight goes on
  *     nothing in flight  the loop stops, and the parts behind it
- *     + drain_timeout    what still waits is answered with 503
+ *     + drain_timeout    what still waits is answered with 503, who still
+ *                        sends or reads is cut off
+ *     + some seconds     what still runs is left where it is: exit 1
  *
  * A second signal takes the shortest way.
  */

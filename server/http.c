@@ -415,7 +415,7 @@ first_step(struct request *r, struct MHD_Connection *c, const char *method)
     go = admit(r, method, &f);
     if (go && r->endpoint->sink != NULL) {
         r->phase = REQUEST_OPENING;
-        set_turn(c, TURN_OURS);
+        set_turn(c, TURN_PEER_UPLOADS);
         if (r->coding != CODING_IDENTITY)
             r->unpack = unpack_new(r->coding);
         return spool(r, c, spool_open);
@@ -536,6 +536,7 @@ last_step(struct request *r, struct MHD_Connection *c)
         refuse(r, &r->sink_err);
     if (r->phase == REQUEST_SINK) {
         r->phase = REQUEST_RUN;
+        set_turn(c, TURN_OURS);
         tasks_post(r->daemon->control, close_sink, r);
     } else if (r->phase == REQUEST_BODY) {
         r->phase = REQUEST_RUN;
@@ -716,6 +717,12 @@ http_quiesce(struct http *h)
         if (!l->passed)
             shutdown(l->fd, SHUT_RDWR);
     }
+}
+
+void
+http_cut(struct http *h)
+{
+    peers_end(h->peers);
 }
 
 int

@@ -127,6 +127,9 @@ int http_new(struct daemon *d, struct http **out, struct err *e);
 /* No new connections; what is open goes on, and is closed when it is idle. */
 void http_quiesce(struct http *h);
 
+/* Ends the connections that wait for their peer, in the middle of whatever. */
+void http_cut(struct http *h);
+
 /* Requests not yet answered. */
 int http_in_flight(const struct http *h);
 

@@ -92,8 +92,17 @@ has_left(const struct peer *p)
 {
     char c;
 
-    return p->turn == TURN_PEER_SENDS &&
+    return (p->turn == TURN_PEER_SENDS || p->turn == TURN_PEER_UPLOADS) &&
            recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static bool
+is_late(const struct peer *p, uint64_t now)
+{
+    uint64_t since = p->since_ns;
+
+    return (p->turn == TURN_PEER_SENDS || p->turn == TURN_PEER_READS) &&
+           now > since && now - since > p->home->patience_ns;
 }
 
 void
@@ -102,13 +111,18 @@ peers_check(struct peers *peers)
     uint64_t now = thread_now_ns();
 
     pthread_mutex_lock(&peers->lock);
-    for (struct peer *p = peers->first; p != NULL; p = p->next) {
-        uint64_t since = p->since_ns;
-        bool late = p->turn != TURN_OURS && now > since &&
-                    now - since > peers->patience_ns;
-
-        if (late || has_left(p))
+    for (struct peer *p = peers->first; p != NULL; p = p->next)
+        if (is_late(p, now) || has_left(p))
             shutdown(p->fd, SHUT_RDWR); /* an edge: the library looks */
-    }
+    pthread_mutex_unlock(&peers->lock);
+}
+
+void
+peers_end(struct peers *peers)
+{
+    pthread_mutex_lock(&peers->lock);
+    for (struct peer *p = peers->first; p != NULL; p = p->next)
+        if (p->turn != TURN_OURS)
+            shutdown(p->fd, SHUT_RDWR);
     pthread_mutex_unlock(&peers->lock);
 }

@@ -24,10 +24,18 @@ struct peer *peer_new(struct peers *home, int fd);
 void peer_free(struct peer **p);
 
 /* Whose turn it is from now on. */
-enum turn { TURN_PEER_SENDS, TURN_OURS, TURN_PEER_READS };
+enum turn {
+    TURN_PEER_SENDS,
+    TURN_PEER_UPLOADS, /* sends, as long as it needs */
+    TURN_PEER_READS,
+    TURN_OURS,
+};
 void peer_turn(struct peer *p, enum turn turn);
 
 /* Every second or so, from any thread. */
 void peers_check(struct peers *p);
+
+/* Ends all connections where it is the peer's turn. */
+void peers_end(struct peers *p);
 
 #endif

@@ -73,6 +73,21 @@ def test_drain_timeout_is_the_last_word(start):
         assert time.monotonic() - t < 10
 
 
+def test_drain_timeout_cuts_off_who_does_not_send(start):
+    d = start(fill, "[server]\ndrain_timeout = 500ms\n")
+    with socket.create_connection((d.host, d.port), 20) as a, \
+            socket.create_connection((d.host, d.port), 20) as b:
+        a.sendall(b"POST /v2/models/m/infer HTTP/1.1\r\nhost: x\r\n"
+                  b"content-length: 1000\r\n\r\n12345")
+        b.sendall(b"PUT /v2/repository/models/new HTTP/1.1\r\n"
+                  b"host: 127.0.0.1\r\ncontent-length: 100000\r\n\r\n12345")
+        d.get("/v2/health/live")
+        t = time.monotonic()
+        d.signal(signal.SIGTERM)
+        d.stop()
+        assert time.monotonic() - t < 5
+
+
 def test_reload(start):
     d = start(fill)
     d.config.write_text("[server]\nrequest_timeout = 99\n"
