@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,23 +57,23 @@ out:
     return rc;
 }
 
-/* Cuts off what follows the last newline. */
+/* Cuts off what follows the last newline.  bytes: out; what is left. */
 static int
-drop_torn_line(const char *path, struct err *e)
+drop_torn_line(const char *path, off_t *bytes, struct err *e)
 {
     char *text = NULL, *last;
-    size_t bytes;
-    int rc = file_read(path, HISTORY_MAX, &text, &bytes, e);
+    size_t n;
+    int rc = file_read(path, HISTORY_MAX, &text, &n, e);
 
+    *bytes = 0;
     if (rc == ERR_NOT_FOUND)
         return 0;
     if (rc != 0)
         return rc;
-    if (bytes > 0 && text[bytes - 1] != '\n') {
-        last = memrchr(text, '\n', bytes);
-        if (truncate(path, last != NULL ? last + 1 - text : 0) != 0)
-            rc = err_errno(e, "%s", path);
-    }
+    last = n > 0 ? memrchr(text, '\n', n) : NULL;
+    *bytes = last != NULL ? last + 1 - text : 0;
+    if ((size_t)*bytes < n && truncate(path, *bytes) != 0)
+        rc = err_errno(e, "%s", path);
     mem_free(text);
     return rc;
 }
@@ -121,11 +122,12 @@ history_append(const char *path, json_t *record, long at, struct err *e)
 {
     json_t *records = NULL;
     char time_text[40], *text, *line;
+    off_t before;
     long seq;
     int rc;
 
     if ((rc = history_read(path, &records, e)) != 0 ||
-        (rc = drop_torn_line(path, e)) != 0) {
+        (rc = drop_torn_line(path, &before, e)) != 0) {
         json_decref(records);
         return rc;
     }
@@ -141,7 +143,9 @@ history_append(const char *path, json_t *record, long at, struct err *e)
         return err_set(e, ERR_INTERNAL, "%s: record can't be written", path);
     line = mem_printf("%s\n", text);
     rc = file_append(path, line, strlen(line), e);
-    if (rc == 0 && seq == 1)
+    if (rc != 0) /* what was refused must not come back at the next start */
+        (void)!truncate(path, before);
+    else if (seq == 1)
         rc = file_sync_parent(path, e);
     mem_free(line);
     free(text);

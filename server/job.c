@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "server/job.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "server/child.h"
 #include "server/job_impl.h"
 #include "server/log.h"
+#include "server/thread.h"
 
 enum { KEPT_JOBS = 1000 }; /* ended jobs that are remembered */
 
@@ -295,8 +298,12 @@ run_job(void *arg)
     struct start *s = arg;
     struct jobs *j = s->j;
     struct job *job = s->job;
+    sigset_t all;
 
     mem_free(s);
+    (void)pthread_setname_np(pthread_self(), "job");
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
     child_share(job->o.cpu_share);
     log_event(LOG_INFO, "job_start", "job=%s kind=%s model=%s version=%ld",
               job->id, job_kind_name(job->kind), job->model, job->version);
@@ -579,28 +586,20 @@ jobs_start(const struct job_options *o, struct repo *repo, struct registry *reg,
            struct traffic *traffic, struct jobs **out, struct err *e)
 {
     struct jobs *j = mem_new(1, sizeof *j);
-    pthread_condattr_t attr;
     int rc;
 
     j->repo = repo;
     j->registry = reg;
     j->traffic = traffic;
     pthread_mutex_init(&j->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&j->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&j->wake);
     pthread_cond_init(&j->ended, NULL);
     if ((rc = jobs_configure(j, o, e)) != 0) {
         free_jobs(j);
         return rc;
     }
     jobs_read(j);
-    rc = pthread_create(&j->waker, NULL, wake_waiters, j);
-    if (rc != 0) {
-        free_jobs(j);
-        return err_set(e, ERR_INTERNAL, "jobs: thread: %s", strerror(rc));
-    }
+    j->waker = thread_start("job-waiters", wake_waiters, j);
     *out = j;
     return 0;
 }

@@ -283,6 +283,7 @@ load_staged(struct jobs *j, struct job *job, const char *folder,
 
     v.model_dir = conf;
     v.bytes = repo_bytes(dir);
+    v.accuracy_ratio = base ? 0 : report_accuracy_ratio(dir, variant);
     rc = registry_load(j->registry, &v, path, out, e);
     mem_free(conf);
     mem_free(path);
@@ -290,6 +291,7 @@ load_staged(struct jobs *j, struct job *job, const char *folder,
     return rc;
 }
 
+/* What is kept with a variant, for the manifest. */
 static json_t *
 provenance(const struct job *job)
 {
@@ -486,8 +488,12 @@ publish_variant(struct jobs *j, struct job *job, struct err *e)
         goto out;
     }
     if ((rc = load_staged(j, job, "variant", job->variant, false, job->verdict,
-                          &v, e)) != 0 ||
-        (rc = repo_publish_variant(j->repo, dir, job->model, job->version,
+                          &v, e)) != 0)
+        goto out;
+    if (v->accuracy_ratio > 0)
+        json_object_set_new(info, "accuracy_ratio",
+                            json_real(v->accuracy_ratio));
+    if ((rc = repo_publish_variant(j->repo, dir, job->model, job->version,
                                    job->variant, job->verdict, info, &files,
                                    e)) != 0)
         goto out;

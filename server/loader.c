@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "server/log.h"
 #include "server/manifest.h"
+#include "server/thread.h"
 
 struct load {
     struct load *next;
@@ -119,6 +120,7 @@ fill(struct loader *l, const struct repo_variant *files, struct variant *v)
     v->verdict = files->verdict;
     v->base = files->base;
     v->file_bytes = files->bytes;
+    v->accuracy_ratio = files->accuracy_ratio;
     v->home = l;
     atomic_init(&v->refs, 1);
 }
@@ -261,15 +263,11 @@ loader_limit(struct loader *l, size_t memory_limit, int max_batch_size)
     pthread_mutex_unlock(&l->lock);
 }
 
-int
-loader_start(struct loader *l, struct err *e)
+void
+loader_start(struct loader *l)
 {
-    int rc = pthread_create(&l->thread, NULL, run, l);
-
-    if (rc != 0)
-        return err_set(e, ERR_INTERNAL, "loader thread: %s", strerror(rc));
+    l->thread = thread_start("loader", run, l);
     l->started = true;
-    return 0;
 }
 
 void

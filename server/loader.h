@@ -13,7 +13,7 @@ struct loader;
 
 struct loader *loader_new(const struct registry_options *o);
 void loader_limit(struct loader *l, size_t memory_limit, int max_batch_size);
-int loader_start(struct loader *l, struct err *e);
+void loader_start(struct loader *l);
 
 /* Ends the thread; loads that wait, now or later, fail with
  * ERR_UNAVAILABLE. */

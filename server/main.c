@@ -279,9 +279,10 @@ registry_begin(struct daemon *d, struct err *e)
 
     d->registry = registry_new(&o);
     d->traffic = traffic_new(d->repo, d->registry);
-    if (watch_boot(d->repo, d->registry, d->traffic, e) == 0 &&
-        registry_start(d->registry, e) == 0)
+    if (watch_boot(d->repo, d->registry, d->traffic, e) == 0) {
+        registry_start(d->registry);
         return 0;
+    }
     registry_end(d);
     return e->code;
 }

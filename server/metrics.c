@@ -198,6 +198,12 @@ put_gauges(struct page *p, const struct readings *all)
     for (size_t i = 0; i < all->n; i++)
         put(p, "quantd_route_weight{%s} %g\n", all->at[i].labels,
             all->at[i].row->share);
+    family(p, "quantd_variant_accuracy_ratio", "gauge",
+           "Accuracy over that of the version's own file, as last judged.");
+    for (size_t i = 0; i < all->n; i++)
+        if (all->at[i].v->accuracy_ratio > 0)
+            put(p, "quantd_variant_accuracy_ratio{%s} %g\n", all->at[i].labels,
+                all->at[i].v->accuracy_ratio);
     family(p, "quantd_variant_bytes", "gauge",
            "Size of the file, of its weights, of what kernels made of them, "
            "and of prepared plans.");

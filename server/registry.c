@@ -740,13 +740,13 @@ registry_limit(struct registry *r, size_t memory_limit, int max_batch_size)
     loader_limit(r->loader, memory_limit, max_batch_size);
 }
 
-int
-registry_start(struct registry *r, struct err *e)
+void
+registry_start(struct registry *r)
 {
     pthread_mutex_lock(&r->lock);
     r->started = true;
     pthread_mutex_unlock(&r->lock);
-    return loader_start(r->loader, e);
+    loader_start(r->loader);
 }
 
 void

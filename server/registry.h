@@ -42,6 +42,7 @@ struct variant {
     enum verdict verdict;
     bool base;             /* what was uploaded, not made from it */
     size_t file_bytes;     /* of its ONNX file and external data */
+    double accuracy_ratio; /* of the version's own; 0: not measured */
     struct model *model;   /* the engine's, warm */
     struct modelconf conf; /* batching, labels */
     struct lane *lane;     /* attach() sets it, detach() frees it */
@@ -72,7 +73,7 @@ void registry_limit(struct registry *r, size_t memory_limit,
 
 /* Starts the loader thread; what was queued before counts for
  * registry_ready(). */
-int registry_start(struct registry *r, struct err *e);
+void registry_start(struct registry *r);
 
 /* Stops the loader: loads that wait fail. */
 void registry_stop(struct registry *r);

@@ -192,6 +192,8 @@ read_manifest(const char *dir, struct repo_variant *v)
     name = json_string_value(json_object_get(manifest, "variant"));
     if (state != NULL && verdict_parse(state, &v->verdict, &e) != 0)
         v->reason = mem_printf("manifest.json: %s", e.msg);
+    v->accuracy_ratio =
+        json_number_value(json_object_get(manifest, "accuracy_ratio"));
     if (v->base && name != NULL && route_name_ok(name))
         memcpy(v->variant, name, strlen(name) + 1);
     json_decref(manifest);

@@ -70,12 +70,13 @@ struct repo_variant {
     bool base;    /* the version's own model.onnx */
     bool managed; /* has a manifest: quantd wrote it */
     enum verdict verdict;
-    size_t bytes;        /* of all its ONNX files */
-    char *dir;           /* the version's or the variant's */
-    char *path;          /* of model.onnx */
-    char *model_dir;     /* where model.conf and config.pbtxt may be */
-    char *reason;        /* why it can't be served, or NULL */
-    unsigned long stamp; /* changes when its files do */
+    double accuracy_ratio; /* of the version\'s own; 0: not measured */
+    size_t bytes;          /* of all its ONNX files */
+    char *dir;             /* the version's or the variant's */
+    char *path;            /* of model.onnx */
+    char *model_dir;       /* where model.conf and config.pbtxt may be */
+    char *reason;          /* why it can't be served, or NULL */
+    unsigned long stamp;   /* changes when its files do */
 };
 
 /* One variant by name. Fails: ERR_NOT_FOUND. */

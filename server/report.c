@@ -92,6 +92,27 @@ report_keep(struct repo *r, const char *model, long version, const char *dir,
     return rc;
 }
 
+double
+report_accuracy_ratio(const char *dir, const char *variant)
+{
+    char *path = mem_printf("%s/report.json", dir);
+    json_t *report = read_report(path), *v;
+    double base, ratio = 0;
+    size_t i;
+
+    mem_free(path);
+    json_array_foreach(json_object_get(report, "variants"), i, v)
+    {
+        const json_t *a = json_object_get(v, "accuracy");
+
+        base = json_number_value(json_object_get(a, "baseline"));
+        if (strcmp(name_of(v), variant) == 0 && base > 0)
+            ratio = json_number_value(json_object_get(a, "variant")) / base;
+    }
+    json_decref(report);
+    return ratio;
+}
+
 int
 report_read(struct repo *r, const char *model, long version, json_t **out,
             struct err *e)

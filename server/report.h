@@ -19,6 +19,12 @@ int report_keep(struct repo *r, const char *model, long version,
                 const char *dir, struct err *e);
 
 /*
+ * Accuracy of a variant as a ratio of the baseline's, by dir/report.json; 0
+ * when it was not measured.
+ */
+double report_accuracy_ratio(const char *dir, const char *variant);
+
+/*
  * The version's report; where no variant was made, what there is to say of its
  * own file.  json_decref().
  * Fails: ERR_NOT_FOUND.

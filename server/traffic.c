@@ -61,6 +61,7 @@ struct change {
     const char *model, *action;
     const struct traffic_why *why;
     bool follows;
+    bool rollback;
     long at; /* the record that comes into force again, or -1 */
 };
 
@@ -148,6 +149,13 @@ journal(void *arg, const struct route *from, const struct route *to,
         (rc = repo_file_to_write(c->t->repo, c->model, route_name, &route,
                                  e)) == 0)
         rc = history_append(history, record, c->at, e);
+    if (rc != 0 && c->rollback) {
+        /* Away from a bad variant comes first, even on a full disk. */
+        log_event(LOG_ERROR, "rollback_not_recorded", "model=%s reason=%s",
+                  c->model, e->msg);
+        rc = 0;
+        goto out;
+    }
     /* The record is what counts: the next start reads it. */
     if (rc == 0 && write_route(route, to, record, &later) != 0)
         log_event(LOG_ERROR, "route_write", "model=%s reason=%s", c->model,
@@ -157,6 +165,7 @@ journal(void *arg, const struct route *from, const struct route *to,
             LOG_NOTICE, "route_change", "model=%s action=%s who=%s seq=%lld",
             c->model, c->action, c->why->who,
             (long long)json_integer_value(json_object_get(record, "seq")));
+out:
     json_decref(record);
     mem_free(route);
     mem_free(history);
@@ -178,7 +187,7 @@ int
 traffic_set(struct traffic *t, const char *model, const struct route *to,
             const struct traffic_why *why, struct err *e)
 {
-    struct change c = {t, model, "route", why, false, -1};
+    struct change c = {t, model, "route", why, false, false, -1};
 
     return apply(&c, to, why->force, e);
 }
@@ -188,7 +197,7 @@ traffic_follow(struct traffic *t, const char *model, long version,
                const char *variant, const struct traffic_why *why,
                struct err *e)
 {
-    struct change c = {t, model, "version", why, true, -1};
+    struct change c = {t, model, "version", why, true, false, -1};
     struct route now, to;
     bool follows = true;
     int rc = registry_route(t->registry, model, &now, &follows, e);
@@ -276,7 +285,7 @@ int
 traffic_rollback(struct traffic *t, const char *model, long seq,
                  const struct traffic_why *why, struct err *e)
 {
-    struct change c = {t, model, "rollback", why, false, 0};
+    struct change c = {t, model, "rollback", why, false, true, 0};
     struct route now, to;
     int rc = find_target(t, model, seq, &now, &to, &c.at, e);
 
@@ -291,7 +300,7 @@ traffic_rollback_to(struct traffic *t, const char *model,
                     const struct route *to, const struct traffic_why *why,
                     struct err *e)
 {
-    struct change c = {t, model, "rollback", why, false, -1};
+    struct change c = {t, model, "rollback", why, false, true, -1};
 
     return roll_back(&c, to, why->force, e);
 }

@@ -50,7 +50,8 @@ int traffic_set(struct traffic *t, const char *model, const struct route *to,
 /*
  * Back to the route of record seq (>= 1), or with seq == 0 to the last good
  * one (history.h), or else to the own file of the version that has the
- * traffic.  Nothing is done where that is in force.
+ * traffic.  Nothing is done where that is in force.  It takes effect even
+ * when it can't be written down, which is logged then.
  */
 int traffic_rollback(struct traffic *t, const char *model, long seq,
                      const struct traffic_why *why, struct err *e);

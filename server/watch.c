@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "server/log.h"
+#include "server/thread.h"
 
 enum {
     IDLE_MS = 5000,   /* between scans when nothing is heard */
@@ -358,7 +359,6 @@ watch_start(struct repo *repo, struct registry *reg, struct traffic *traffic,
             bool live, struct watch **out, struct err *e)
 {
     struct watch *w = mem_new(1, sizeof *w);
-    int rc;
 
     w->repo = repo;
     w->registry = reg;
@@ -369,15 +369,7 @@ watch_start(struct repo *repo, struct registry *reg, struct traffic *traffic,
         return err_errno(e, "pipe");
     }
     w->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    rc = pthread_create(&w->thread, NULL, run, w);
-    if (rc != 0) {
-        close(w->stop[0]);
-        close(w->stop[1]);
-        if (w->inotify >= 0)
-            close(w->inotify);
-        mem_free(w);
-        return err_set(e, ERR_INTERNAL, "watch thread: %s", strerror(rc));
-    }
+    w->thread = thread_start("watch", run, w);
     *out = w;
     return 0;
 }

@@ -138,6 +138,8 @@ def test_form_quantizes_and_judges(d, classes):
     assert hashlib.sha256(got.content).hexdigest() == \
         made["int8"]["report"]["sha256"]
     onnx.checker.check_model(onnx.load_from_string(got.content))
+    assert d.metric("quantd_variant_accuracy_ratio", model="form",
+                    variant="int8") > 0.95
     kept = d.get(f"{control.REPOSITORY}/form/versions/1/report").json()
     assert kept["variants"][0]["variant"] == "int8"
     x = numpy.eye(8, dtype=numpy.float32)[:1]
@@ -145,6 +147,23 @@ def test_form_quantizes_and_judges(d, classes):
                               "parameters": {"variant": "int8"}})
     assert pinned.headers["Quantd-Variant"] == "int8"
     assert numpy.allclose(server.outputs_of(pinned)["y"], x * 1.5, atol=0.05)
+
+
+def test_quantized_already(d, tmp_path, classes):
+    """An upload that holds Q/DQ nodes is a variant of its own kind."""
+    path, calibration, validation = classes
+    control.upload_form(d, "float", path, [("calibration", calibration)],
+                        recipe="static", seconds=0)
+    made = d.get(f"{control.REPOSITORY}/float/versions/1/variants/int8/"
+                 "model.onnx").content
+    (tmp_path / "q.onnx").write_bytes(made)
+    r = control.upload(d, "quantized", tmp_path / "q.onnx")
+    assert r.status_code == 200, r.text
+    assert control.variants(d, "quantized")["int8-qat"]["base"] is True
+    x = numpy.eye(8, dtype=numpy.float32)[:1]
+    r = d.infer("quantized", {"inputs": [server.json_input("x", x)]})
+    assert r.headers["Quantd-Variant"] == "int8-qat"
+    assert control.shares(d, "quantized") == {(1, "int8-qat"): 1}
 
 
 def test_labels_and_external_data(d, tmp_path):

@@ -221,6 +221,25 @@ def test_a_full_disk(start, tmp_path, goes_on):
         if r.status_code == 507:
             assert set(control.variants(d, "mid")) == {"fp32"}
         assert control.leftovers(small) == []
+        # Routes can't be written down any more; a rollback works all the
+        # same.
+        assert control.set_route(d, "mid", (1, "fp32", 1)).status_code == 200
+        assert control.set_route(d, "m", (1, "fp32", 2), (1, "x", 1)
+                                 ).status_code == 409
+        tiny.affine(small / "m/1/variants/x/model.onnx", scale=9.0)
+        assert d.post("/v2/repository/models/m/load").status_code == 200
+        assert control.set_route(d, "m", (1, "fp32", 1)).status_code == 200
+        os.system(f"dd if=/dev/zero of={small}/fill bs=1k 2>/dev/null")
+        for _ in range(9):  # the journal's last page has some room
+            r = control.set_route(d, "m", (1, "x", 1), reason="x" * 999)
+            if r.status_code != 200:
+                break
+        refused(r, 507, "No space")
+        assert control.shares(d, "m") == {(1, "x"): 1}
+        before = len(control.history(d, "m"))
+        assert d.post("/v2/models/m/rollback").status_code == 200
+        assert control.shares(d, "m") == {(1, "fp32"): 1}
+        assert len(control.history(d, "m")) in (before, before + 1)
         d.stop(errors_expected=True)
     finally:
         os.system(f"umount -l {small}")
