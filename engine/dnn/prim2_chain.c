@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/dnn/prim2_chain.h"
 
+#include <float.h>
+
 static bool
 keeps_unit(const struct prim_post *p)
 {
@@ -102,13 +104,16 @@ push_unary(struct chain *c, const struct prim_post *p, struct err *e)
                        op_name(p->op));
     if (!keeps_unit(p))
         to_unit(c, 1, 0);
+    if (p->op == OP_HARD_SIGMOID) {
+        push_linear(c, p->alpha, p->beta);
+        push_eltwise(c, dnnl_eltwise_clip, 0, 1);
+        return 0;
+    }
     if (p->op == OP_CLIP) {
         l.alpha /= c->unit;
         l.beta /= c->unit;
     }
     c->at[c->n++] = l;
-    if (p->op == OP_HARD_SIGMOID)
-        push_eltwise(c, dnnl_eltwise_clip, 0, 1);
     return 0;
 }
 
@@ -144,6 +149,82 @@ push_post(struct chain *c, const struct prim_post *p, int index, struct err *e)
     return 0;
 }
 
+/* --- one step of each algorithm ------------------------------------------ */
+
+/* True when an earlier step would lend l its parameters. */
+static bool
+is_hit(const struct chain *c, const struct link *l)
+{
+    for (int i = 0; i < c->n; i++) {
+        const struct link *k = &c->at[i];
+
+        if (k->kind == LINK_ELTWISE && k->alg == l->alg &&
+            (k->scale != l->scale || k->alpha != l->alpha ||
+             k->beta != l->beta))
+            return true;
+    }
+    return false;
+}
+
+static void
+push_constant(struct chain *c, dnnl_alg_kind_t alg, float value)
+{
+    c->at[c->n++] = (struct link){
+        .kind = LINK_BINARY, .alg = alg, .post = -1, .constant = value};
+}
+
+/* scale * (alpha x + beta) without an eltwise step. */
+static void
+push_product_sum(struct chain *c, const struct link *l)
+{
+    if (l->scale * l->alpha != 1)
+        push_constant(c, dnnl_binary_mul, l->scale * l->alpha);
+    if (l->beta != 0)
+        push_constant(c, dnnl_binary_add, l->scale * l->beta);
+}
+
+/* Appends l to c, said differently if need be. */
+static int
+push_distinct(struct chain *c, struct link l, struct err *e)
+{
+    float scale = l.scale;
+
+    if (l.kind != LINK_ELTWISE || !is_hit(c, &l)) {
+        c->at[c->n++] = l;
+        return 0;
+    }
+    if (l.alg == dnnl_eltwise_linear) {
+        push_product_sum(c, &l);
+        return 0;
+    }
+    l.scale = 1;
+    if (is_hit(c, &l) && l.alg == dnnl_eltwise_clip)
+        l.alg = dnnl_eltwise_clip_v2; /* the same, but for training */
+    if (is_hit(c, &l) && l.alg == dnnl_eltwise_relu && l.alpha == 0) {
+        l.alg = dnnl_eltwise_clip_v2;
+        l.beta = FLT_MAX;
+    }
+    if (is_hit(c, &l))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "oneDNN 2.x mixes up two activations of one kind");
+    c->at[c->n++] = l;
+    if (scale != 1)
+        push_constant(c, dnnl_binary_mul, scale);
+    return 0;
+}
+
+static int
+make_distinct(struct chain *c, struct err *e)
+{
+    struct chain from = *c;
+    int rc = 0;
+
+    c->n = 0;
+    for (int i = 0; rc == 0 && i < from.n; i++)
+        rc = push_distinct(c, from.at[i], e);
+    return rc;
+}
+
 int
 chain_make(struct chain *c, const struct prim_math *m, struct err *e)
 {
@@ -161,5 +242,5 @@ chain_make(struct chain *c, const struct prim_math *m, struct err *e)
         if ((rc = push_post(c, &m->post[i], i, e)) != 0)
             return rc;
     to_unit(c, m->dst_scale, 0);
-    return 0;
+    return make_distinct(c, e);
 }

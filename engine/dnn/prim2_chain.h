@@ -10,6 +10,12 @@
  * get a linear step before them that brings the unit they need; the last unit
  * is the scale of the destination.  With Relu and residual sum, that is all of
  * ResNet, there is no extra step at all.
+ *
+ * oneDNN 2.6.3 keeps one generator for each algorithm in a chain, so that a
+ * second step of the same algorithm runs with the parameters of the first
+ * (measured on every convolution kernel, AVX2 to AVX-512: Clip(-3,3),
+ * Clip(-1,2) gives Clip(-3,3) twice).  Steps that would be hit are said
+ * differently here, a linear one as product and sum with constants, or refused.
  */
 #ifndef ENGINE_DNN_PRIM2_CHAIN_H
 #define ENGINE_DNN_PRIM2_CHAIN_H
@@ -18,7 +24,8 @@
 
 #include "engine/dnn/prim.h"
 
-enum { MAX_CHAIN = 3 * PRIM_MAX_POSTS + 1 }; /* a post takes three at most */
+/* A post takes three links at most, one that is said differently two. */
+enum { MAX_CHAIN = 2 * (3 * PRIM_MAX_POSTS + 1) };
 
 /* One oneDNN post-op. */
 struct link {
@@ -27,7 +34,8 @@ struct link {
     float scale, alpha, beta;
     int32_t zero;
     const struct prim_tensor *other;
-    int post; /* LINK_BINARY: index in prim_math.post */
+    int post; /* LINK_BINARY: index in prim_math.post, or -1: with constant */
+    float constant;
 };
 
 struct chain {
