@@ -34,6 +34,7 @@ struct job {
     struct job_options o; /* those in force when it started */
     char *program;
     atomic_bool cancel;
+    atomic_bool published; /* something of it is served */
 
     /* Guarded by jobs.lock; its own thread alone changes it. */
     enum job_state state;
@@ -44,7 +45,7 @@ struct job {
     unsigned long n_log;
     json_t *timings;              /* phase: seconds */
     char variant[ROUTE_NAME + 1]; /* "" until known */
-    bool published, has_verdict, interrupted;
+    bool has_verdict;
     enum verdict verdict;
     char *decision, *reason; /* of the judge, or NULL */
     struct err err;          /* why it failed */

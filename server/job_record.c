@@ -81,7 +81,8 @@ result_json(const struct job *job, json_t *to)
 {
     if (job->variant[0] != '\0')
         json_object_set_new(to, "variant", json_string(job->variant));
-    json_object_set_new(to, "published", json_boolean(job->published));
+    json_object_set_new(to, "published",
+                        json_boolean(atomic_load(&job->published)));
     if (job->has_verdict) {
         json_object_set_new(to, "verdict",
                             json_string(verdict_name(job->verdict)));
@@ -202,7 +203,8 @@ result_from_json(const json_t *j, struct job *job)
         snprintf(job->variant, sizeof job->variant, "%s", variant);
     job->has_verdict =
         verdict != NULL && verdict_parse(verdict, &job->verdict, &e) == 0;
-    job->published = json_is_true(json_object_get(j, "published"));
+    atomic_store(&job->published,
+                 json_is_true(json_object_get(j, "published")));
     job->decision = text_of(j, "decision");
     job->reason = text_of(j, "reason");
     if (error != NULL) {

@@ -314,7 +314,7 @@ publish_base(struct jobs *j, struct job *job, const char *variant,
                           e)) == 0 &&
         (rc = repo_publish_version(j->repo, dir, job->model, job->version,
                                    variant, info, &files, e)) == 0) {
-        job->published = true;
+        atomic_store(&job->published, true);
         registry_install(j->registry, &files, &v);
         repo_variant_free(&files);
         if (traffic_follow(j->traffic, job->model, job->version, variant, &why,
@@ -497,7 +497,7 @@ publish_variant(struct jobs *j, struct job *job, struct err *e)
                                    job->variant, job->verdict, info, &files,
                                    e)) != 0)
         goto out;
-    job->published = true;
+    atomic_store(&job->published, true);
     registry_install(j->registry, &files, &v);
     repo_variant_free(&files);
 out:
