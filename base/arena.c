@@ -158,3 +158,22 @@ arena_defer(struct arena *a, void (*done)(void *arg), void *arg)
     *d = (struct deferred){a->deferred, done, arg};
     a->deferred = d;
 }
+
+void
+arena_settle(struct arena *a, void (*done)(void *arg),
+             bool (*wanted)(const void *arg, void *ctx), void *ctx)
+{
+    struct deferred **at = &a->deferred;
+
+    while (*at != NULL) {
+        struct deferred *d = *at;
+
+        if (d->done != done || wanted(d->arg, ctx)) {
+            at = &d->next;
+            continue;
+        }
+        *at = d->next;
+        d->done(d->arg);
+        mem_free(d);
+    }
+}

@@ -7,6 +7,7 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena;
@@ -28,5 +29,12 @@ size_t arena_bytes(const struct arena *a);
 
 /* done(arg) is called when the arena is freed: for what it does not own. */
 void arena_defer(struct arena *a, void (*done)(void *arg), void *arg);
+
+/*
+ * Calls done(arg) now for what was deferred with this `done` and is no longer
+ * wanted.
+ */
+void arena_settle(struct arena *a, void (*done)(void *arg),
+                  bool (*wanted)(const void *arg, void *ctx), void *ctx);
 
 #endif

@@ -2,10 +2,16 @@
 #include "engine/ir/graph.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+
+/* Constants of at least this size get memory of their own, which can be given
+ * back while the graph lives. */
+enum { LARGE_CONST = 4096 };
 
 bool
 layout_same(const struct shape *s)
@@ -131,6 +137,19 @@ graph_add_value(struct graph *g, const char *name, enum dtype t,
     return (int)g->values.n - 1;
 }
 
+void *
+graph_const_bytes(struct graph *g, size_t bytes)
+{
+    void *p;
+
+    if (bytes < LARGE_CONST)
+        return arena_try(g->arena, bytes, 1);
+    p = mem_try_aligned(bytes);
+    if (p != NULL)
+        arena_defer(g->arena, mem_free, p);
+    return p;
+}
+
 int
 graph_add_const(struct graph *g, const char *name, enum dtype t,
                 const struct shape *s, const void *bytes)
@@ -142,7 +161,7 @@ graph_add_const(struct graph *g, const char *name, enum dtype t,
 
     if (shape_count(s, &n, &e) != 0)
         return -1;
-    p = arena_try(g->arena, n, dtype_size(t));
+    p = graph_const_bytes(g, n * dtype_size(t));
     if (p == NULL)
         return -1;
     if (n > 0)
@@ -300,6 +319,70 @@ graph_sweep(struct graph *g)
                 uses[n->in[k]]--;
     }
     mem_free(uses);
+}
+
+/* --- constants ----------------------------------------------------------- */
+
+struct wanted {
+    const void **at; /* sorted */
+    size_t n;
+};
+
+static int
+by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (const void *const *)a;
+    uintptr_t y = (uintptr_t) * (const void *const *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool
+is_wanted(const void *arg, void *ctx)
+{
+    const struct wanted *w = ctx;
+
+    return bsearch(&arg, w->at, w->n, sizeof(*w->at), by_address) != NULL;
+}
+
+/* Marks the values that somebody reads. */
+static bool *
+read_values(const struct graph *g)
+{
+    bool *read = mem_new(g->values.n, sizeof *read);
+
+    for (size_t i = 0; i < g->nodes.n; i++)
+        for (int k = 0; !g->nodes.at[i].dead && k < g->nodes.at[i].n_in; k++)
+            if (g->nodes.at[i].in[k] >= 0)
+                read[g->nodes.at[i].in[k]] = true;
+    for (size_t i = 0; i < g->outputs.n; i++)
+        read[g->outputs.at[i]] = true;
+    return read;
+}
+
+void
+graph_drop_constants(struct graph *g)
+{
+    bool *read = read_values(g);
+    VEC(const void *) kept = {0};
+    struct wanted w;
+
+    for (size_t i = 0; i < g->values.n; i++) {
+        if (!read[i])
+            g->values.at[i].data = NULL;
+        else if (g->values.at[i].data != NULL)
+            VEC_PUSH(&kept, g->values.at[i].data);
+    }
+    for (size_t i = 0; i < g->nodes.n; i++)
+        for (int k = 0; k < g->nodes.at[i].n_attrs; k++)
+            if (g->nodes.at[i].attrs[k].type == ATTR_TENSOR)
+                VEC_PUSH(&kept, g->nodes.at[i].attrs[k].tensor->data);
+    w = (struct wanted){kept.at, kept.n};
+    if (kept.n > 0)
+        qsort(kept.at, kept.n, sizeof(*kept.at), by_address);
+    arena_settle(g->arena, mem_free, is_wanted, &w);
+    mem_free(kept.at);
+    mem_free(read);
 }
 
 static int

@@ -137,6 +137,19 @@ int graph_add_const(struct graph *g, const char *name, enum dtype t,
                     const struct shape *s, const void *bytes);
 
 /*
+ * Memory for the bytes of one constant, not cleared; NULL when it is short.
+ * It lives as long as the arena, or until graph_drop_constants().
+ */
+void *graph_const_bytes(struct graph *g, size_t bytes);
+
+/*
+ * Lets go of constants that no live node and no output reads: what passes
+ * made new ones of.  Their values keep type and shape, but no data.  Nobody
+ * else may have borrowed them.
+ */
+void graph_drop_constants(struct graph *g);
+
+/*
  * Inserts a node before position `at` in run order (at == nodes.n: behind the
  * last).  in and out are copied; outputs get it as their producer.  Positions
  * and therefore node ids behind `at` move by one: producers are renumbered.

@@ -139,7 +139,7 @@ place(struct graph *g, const struct node *n, bool view, void **io,
         if (v == NULL)
             continue;
         io[n->n_in + k] =
-            arena_try(g->arena, shape_n(&v->shape), dtype_size(v->dtype));
+            graph_const_bytes(g, shape_n(&v->shape) * dtype_size(v->dtype));
         if (io[n->n_in + k] == NULL)
             return err_set(e, ERR_NO_MEMORY,
                            "no memory for %zu elements of constant %s",

@@ -250,6 +250,7 @@ model_build(struct graph **g, const struct model_options *o, struct model **out,
                            : (size_t)DEFAULT_MAX_RUN_GB << 30;
     rc = graph_simplify(m->graph, e);
     if (rc == 0) {
+        graph_drop_constants(m->graph);
         m->inputs = list_io(m->graph, m->graph->inputs.at, m->graph->inputs.n);
         m->outputs =
             list_io(m->graph, m->graph->outputs.at, m->graph->outputs.n);

@@ -108,6 +108,27 @@ alive(enum op op)
     return n;
 }
 
+/* What folding made new ones of does not stay in memory. */
+static void
+old_constants_are_dropped(void **state)
+{
+    static float big[2048];
+    int x = input("x", SHAPE(2048)), a, b;
+
+    (void)state;
+    a = floats(SHAPE(2048), big);
+    b = floats(SHAPE(2048), big);
+    node(OP_ADD, "c", 2, a, b);
+    node(OP_ADD, "y", 2, x, id_of("c"));
+    output("y");
+    run(pass_constants);
+    graph_drop_constants(g);
+    assert_null(graph_value(g, a)->data);
+    assert_null(graph_value(g, b)->data);
+    assert_non_null(graph_value(g, id_of("c"))->data);
+    assert_memory_equal(graph_value(g, id_of("c"))->data, big, sizeof big);
+}
+
 static int
 conv_1x1(const char *out, int x)
 {
@@ -457,6 +478,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(old_constants_are_dropped),
         T(batchnorm_goes_into_weights),
         T(batchnorm_stays_when_the_conv_is_read_twice),
         T(added_constant_becomes_bias),
