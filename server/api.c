@@ -82,7 +82,7 @@ api_reply(struct request *r, int status, json_t *body)
 {
     char *text = body == NULL
                      ? NULL
-                     : json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17));
+                     : json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
 
     if (text == NULL)
         reply_text(r, 500, "{\"error\":\"the answer could not be written\"}");

@@ -138,7 +138,7 @@ history_append(const char *path, json_t *record, long at, struct err *e)
     json_object_set_new(record, "at", json_integer(at < 0 ? seq : at));
     json_object_set_new(record, "back", json_integer(history_at(records)));
     json_decref(records);
-    text = json_dumps(record, JSON_COMPACT);
+    text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(15));
     if (text == NULL)
         return err_set(e, ERR_INTERNAL, "%s: record can't be written", path);
     line = mem_printf("%s\n", text);

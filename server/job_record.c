@@ -143,7 +143,7 @@ job_keep(struct jobs *j, const struct job *job, struct err *e)
                         json_pack("{s:f, s:f, s:f, s:s}", "created",
                                   job->created, "started", job->started,
                                   "ended", job->ended, "who", job->who));
-    text = json_dumps(record, JSON_INDENT(1));
+    text = json_dumps(record, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
     rc = text != NULL ? file_write(path, text, strlen(text), e)
                       : err_set(e, ERR_INTERNAL, "%s: can't be written", path);
     free(text);

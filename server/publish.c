@@ -370,7 +370,7 @@ repo_write_report(struct repo *r, const char *model, long version,
         (rc = make_dir(dir, e)) != 0)
         goto out;
     path = mem_printf("%s/report.json", dir);
-    text = json_dumps(report, JSON_INDENT(2));
+    text = json_dumps(report, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     rc = text == NULL ? err_set(e, ERR_INTERNAL, "%s: can't be written", path)
                       : file_write(path, text, strlen(text), e);
 out:

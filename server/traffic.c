@@ -127,7 +127,7 @@ write_route(const char *path, const struct route *to, const json_t *record,
 
     json_object_set(j, "seq", json_object_get(record, "seq"));
     json_object_set(j, "follows", json_object_get(record, "follows"));
-    text = json_dumps(j, JSON_INDENT(2));
+    text = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     rc = file_write(path, text, strlen(text), e);
     free(text);
     json_decref(j);
