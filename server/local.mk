@@ -11,6 +11,7 @@ libserver_a_SOURCES = \
 	server/buf.c server/buf.h \
 	server/child.c server/child.h \
 	server/config.c server/config.h server/config_tbl.h \
+	server/daemon.h \
 	server/drain.c server/drain.h \
 	server/emit.c server/emit.h \
 	server/endpoints.h \
