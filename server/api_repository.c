@@ -219,7 +219,7 @@ variants_list(struct daemon *d, struct request *r)
 
     if ((rc = version_of(r, &model, &version, &e)) == 0 &&
         (rc = report_read(d->repo, model, version, &report, &e)) == 0)
-        rc = repo_scan(d->repo, &files, &e);
+        rc = repo_scan(d->repo, model, &files, &e);
     if (rc == 0)
         registry_list(d->registry, model, &rows);
     for (size_t i = 0; i < rows.n; i++)

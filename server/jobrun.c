@@ -525,7 +525,7 @@ base_of(struct jobs *j, const struct job *job, struct repo_variant *out,
         struct err *e)
 {
     struct repo_list l;
-    int rc = repo_scan(j->repo, &l, e);
+    int rc = repo_scan(j->repo, job->model, &l, e);
 
     if (rc != 0)
         return rc;

@@ -3,12 +3,15 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/mem.h"
 #include "server/log.h"
 #include "server/manifest.h"
 #include "server/thread.h"
+
+enum { NICE = 5 }; /* of the loader's thread */
 
 struct load {
     struct load *next;
@@ -212,6 +215,8 @@ run(void *arg)
 {
     struct loader *l = arg;
 
+    /* Serving comes first.  On Linux this is the calling thread's alone. */
+    (void)setpriority(PRIO_PROCESS, 0, NICE);
     engine_set_threads(l->o.threads);
     pthread_mutex_lock(&l->lock);
     for (;;) {

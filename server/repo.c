@@ -94,6 +94,7 @@ exists(const char *path)
 struct scan {
     struct repo_list *out;
     size_t cap;
+    const char *only; /* model, or NULL: all */
     const char *model, *model_dir;
     long version;
     const char *variant; /* NULL: a version's own file */
@@ -288,7 +289,8 @@ scan_model(void *arg, const char *path, const char *name, struct err *e)
 {
     struct scan *s = arg;
 
-    if (!route_name_ok(name) || !is_dir(path))
+    if ((s->only != NULL && strcmp(s->only, name) != 0) ||
+        !route_name_ok(name) || !is_dir(path))
         return 0;
     s->model = name;
     s->model_dir = path;
@@ -329,16 +331,17 @@ mark_orphans(struct repo_list *l)
 }
 
 int
-repo_scan(struct repo *r, struct repo_list *out, struct err *e)
+repo_scan(struct repo *r, const char *model, struct repo_list *out,
+          struct err *e)
 {
-    struct scan s = {.out = out};
+    struct scan s = {.out = out, .only = model};
     int rc;
 
     *out = (struct repo_list){0};
     rc = repo_walk(r->root, scan_model, &s, e);
     if (rc == 0 && strcmp(r->root, r->models) != 0)
         rc = repo_walk(r->models, scan_model, &s, e);
-    if (rc == 0) {
+    if (rc == 0 && (model == NULL || strcmp(model, r->model_name) == 0)) {
         s.model = r->model_name;
         s.model_dir = r->models;
         s.version = 1;
@@ -359,7 +362,7 @@ repo_lookup(struct repo *r, const char *model, long version,
             const char *variant, struct repo_variant *out, struct err *e)
 {
     struct repo_list l;
-    int rc = repo_scan(r, &l, e);
+    int rc = repo_scan(r, model, &l, e);
 
     if (rc != 0)
         return rc;

@@ -89,10 +89,12 @@ struct repo_list {
 };
 
 /*
- * Everything there is.  Manifests are held to the names and sizes of files
- * here; their contents are checked when they are loaded.
+ * Everything there is of a model, or with NULL of all.  Manifests are held to
+ * the names and sizes of files here; their contents are checked when they are
+ * loaded.
  */
-int repo_scan(struct repo *r, struct repo_list *out, struct err *e);
+int repo_scan(struct repo *r, const char *model, struct repo_list *out,
+              struct err *e);
 void repo_list_free(struct repo_list *l);
 void repo_variant_copy(struct repo_variant *to, const struct repo_variant *v);
 void repo_variant_free(struct repo_variant *v);

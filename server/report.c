@@ -119,7 +119,7 @@ report_read(struct repo *r, const char *model, long version, json_t **out,
 {
     char *path = version_report(r, model, version);
     struct repo_list l;
-    int rc = repo_scan(r, &l, e);
+    int rc = repo_scan(r, model, &l, e);
 
     if (rc == 0)
         rc = err_set(e, ERR_NOT_FOUND, "model %s has no version %ld", model,

@@ -167,7 +167,7 @@ watch_boot(struct repo *repo, struct registry *reg, struct traffic *traffic,
 {
     struct watch w = {.repo = repo, .registry = reg, .traffic = traffic};
     struct repo_list l;
-    int rc = repo_scan(repo, &l, e);
+    int rc = repo_scan(repo, NULL, &l, e);
 
     if (rc != 0)
         return rc;
@@ -256,7 +256,7 @@ sync_all(struct watch *w)
     size_t kept = 0;
 
     registry_list(w->registry, NULL, &rows);
-    if (repo_scan(w->repo, &l, &e) != 0) {
+    if (repo_scan(w->repo, NULL, &l, &e) != 0) {
         log_event(LOG_WARNING, "repository_scan", "reason=%s", e.msg);
         registry_list_free(&rows);
         return true;
@@ -421,18 +421,13 @@ watch_load(struct watch *w, const char *model, void (*done)(void *arg),
     struct registry_list rows;
     struct request_load *q;
     struct repo_list l;
-    bool known = false;
-    int rc = repo_scan(w->repo, &l, e);
+    int rc = repo_scan(w->repo, model, &l, e);
 
     if (rc != 0)
         return rc;
-    for (size_t i = 0; i < l.n; i++)
-        known |= strcmp(l.at[i].model, model) == 0;
-    if (!known) {
-        repo_list_free(&l);
+    if (l.n == 0)
         return err_set(e, ERR_NOT_FOUND, "the repository has no model '%s'",
                        model);
-    }
     q = mem_new(1, sizeof *q);
     q->done = done;
     q->arg = arg;
@@ -441,9 +436,8 @@ watch_load(struct watch *w, const char *model, void (*done)(void *arg),
     for (size_t i = 0; i < l.n; i++) {
         const struct registry_row *row = row_of(&rows, &l.at[i]);
 
-        if (strcmp(l.at[i].model, model) != 0 ||
-            (row != NULL && row->state == LOAD_READY &&
-             row->stamp == l.at[i].stamp))
+        if (row != NULL && row->state == LOAD_READY &&
+            row->stamp == l.at[i].stamp)
             continue;
         atomic_fetch_add(&q->left, 1);
         load(w, &l.at[i], one_less, q);

@@ -6,6 +6,7 @@ import os
 import random
 
 import numpy
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -114,6 +115,27 @@ def test_too_large(d):
     pieces = (b"x" * 50_000 for _ in range(40))
     r = d.put(f"{WHERE}/bad", data=pieces)
     assert r.status_code == 413, r.text
+
+
+def test_external_data_of_others(d, tmp_path):
+    """A model may not make quantd read files that did not come with it."""
+    (tmp_path / "secret").write_bytes(b"\0" * 4096)
+    for location in ("/etc/passwd", "../../../../../../../etc/passwd",
+                     "../../good/1/model.onnx", str(tmp_path / "secret"),
+                     ".", ""):
+        w = onnx.TensorProto(name="w", data_type=TensorProto.FLOAT,
+                             dims=[3], data_location=TensorProto.EXTERNAL)
+        entry = w.external_data.add()
+        entry.key, entry.value = "location", location
+        value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])
+        out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])
+        graph = helper.make_graph(
+            [helper.make_node("Add", ["x", "w"], ["y"])], "g", [value], [out],
+            [w])
+        text = helper.make_model(graph, opset_imports=[
+            helper.make_opsetid("", 13)]).SerializeToString()
+        r = put(d, text, recipe="none")
+        assert r.status_code in (400, 422), (location, r.text)
 
 
 def test_options(d, model):

@@ -113,7 +113,7 @@ scanned(size_t n)
     struct repo_list l;
     struct err e = {0};
 
-    if (repo_scan(repo, &l, &e) != 0)
+    if (repo_scan(repo, NULL, &l, &e) != 0)
         fail_msg("%s", e.msg);
     assert_int_equal(l.n, n);
     return l;
