@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/e2e/ctl.py \
 	tests/e2e/drawn.py \
 	tests/e2e/fake_quantctl.sh \
+	tests/e2e/grown.py \
 	tests/e2e/npm.py \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
@@ -33,6 +34,7 @@ EXTRA_DIST += \
 	tests/e2e/test_101_ppocr.py \
 	tests/e2e/test_102_qdq_steps.py \
 	tests/e2e/test_103_no_vnni.py \
+	tests/e2e/test_104_grown.py \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
