@@ -51,7 +51,7 @@ wait_for(struct daemon *d, struct request *r, const char *id, double wait_s,
 static void
 add_location(struct request *r, const char *id)
 {
-    char *path = mem_printf("/v2/repository/jobs/%s", id);
+    char *path = mem_printf("%s/v2/repository/jobs/%s", request_base(r), id);
 
     request_add_header(r, "Location", path);
     mem_free(path);

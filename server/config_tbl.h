@@ -9,6 +9,8 @@
 SECTION(server)
 OPT(server, listen, text, "127.0.0.1:8080", 0, 0, no,
     "address and port to serve on; port 0 takes any; systemd's socket wins")
+OPT(server, base_path, text, "", 0, 0, no,
+    "every path is served below this, too: /NAME, for proxies that keep it")
 OPT(server, admin_listen, text, "", 0, 0, no,
     "a second address for the control plane; empty: the same as listen")
 OPT(server, tls_cert, text, "", 0, 0, no, "certificate chain, PEM")

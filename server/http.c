@@ -556,7 +556,8 @@ static void *
 on_uri(void *arg, const char *uri, struct MHD_Connection *c)
 {
     struct listener *l = arg;
-    struct request *r = request_new(uri);
+    struct request *r =
+        request_new(uri, l->home->daemon->config->server.base_path);
 
     (void)c;
     r->listener = l;

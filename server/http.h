@@ -70,6 +70,9 @@ enum method request_method(const struct request *r);
  * control bytes, not "." or "..".  NULL for one behind the last. */
 const char *request_segment(const struct request *r, int i);
 
+/* What stood before the path, server.base_path or "": for Location. */
+const char *request_base(const struct request *r);
+
 /* The path as sent, for messages. */
 const char *request_path(const struct request *r);
 

@@ -103,6 +103,14 @@ parse_flags(int argc, char **argv, struct flags *f)
     }
 }
 
+static bool
+is_base_path(const char *s)
+{
+    size_t n = strlen(s);
+
+    return n == 0 || (n > 1 && s[0] == '/' && s[n - 1] != '/');
+}
+
 /* The file and the flags, checked as far as can be without serving. */
 static int
 read_config(const struct flags *f, struct config **out, struct err *e)
@@ -124,6 +132,11 @@ read_config(const struct flags *f, struct config **out, struct err *e)
     if (rc == 0 && c->server.admin_listen[0] != '\0' &&
         listen_check(c->server.admin_listen, e) != 0)
         rc = err_wrap(e, "server.admin_listen");
+    if (rc == 0 && !is_base_path(c->server.base_path))
+        rc = err_set(e, ERR_INVALID,
+                     "server.base_path: '%s' is not /NAME, without an end in "
+                     "'/'",
+                     c->server.base_path);
     if (rc == 0 &&
         (c->server.tls_cert[0] != '\0' || c->server.tls_key[0] != '\0'))
         rc = err_set(e, ERR_UNSUPPORTED,

@@ -107,12 +107,24 @@ split_query(struct request *r, char *query)
     return NULL;
 }
 
+/* Bytes of base that uri lies below; 0 when it doesn't. */
+static size_t
+base_bytes(const char *uri, const char *base)
+{
+    size_t n = strlen(base);
+
+    return n > 0 && strncmp(uri, base, n) == 0 && uri[n] == '/' ? n : 0;
+}
+
 struct request *
-request_new(const char *uri)
+request_new(const char *uri, const char *base)
 {
     struct request *r = mem_new(1, sizeof *r);
+    size_t below = base_bytes(uri, base);
     char *query;
 
+    uri += below;
+    r->base = below > 0 ? base : "";
     r->content_length = UINT64_MAX;
     r->path = mem_strdup(uri);
     r->words = mem_strdup(uri);
@@ -161,6 +173,12 @@ const char *
 request_path(const struct request *r)
 {
     return r->path;
+}
+
+const char *
+request_base(const struct request *r)
+{
+    return r->base;
 }
 
 const char *

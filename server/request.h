@@ -49,8 +49,9 @@ struct request {
     uint64_t since_ns;
 
     /* Of the URI, decoded in place. */
-    char *path;  /* as sent, without the query */
-    char *words; /* what segment[] and pairs[] point into */
+    const char *base; /* of the configuration, or "" when it came without */
+    char *path;       /* as sent, without base and query */
+    char *words;      /* what segment[] and pairs[] point into */
     char *segment[REQUEST_SEGMENTS];
     int n_segments;
     struct {
@@ -87,8 +88,9 @@ struct request {
     _Atomic int reply; /* enum reply_state */
 };
 
-/* From "/v2/models/a%20b?x=1"; what is wrong with it is in bad_uri. */
-struct request *request_new(const char *uri);
+/* From "/v2/models/a%20b?x=1", perhaps below base ("" for none, otherwise
+ * lent); what is wrong with it is in bad_uri. */
+struct request *request_new(const char *uri, const char *base);
 
 /* All that is its own; not conn, and no sink. */
 void request_free(struct request **r);

@@ -37,6 +37,7 @@ def d(tmp_path_factory):
     (home / "tokens").write_text("s3cret admin boss\nonly-read read,metrics r\n")
     daemon = server.Daemon(home, models, f"""
 [server]
+base_path = /some/where
 compress_from = 1000
 max_body = 1M
 token_file = {home / 'tokens'}
@@ -284,6 +285,19 @@ def test_r20_segments_are_decoded_once(d):
             f"GET /v2/models/{bad} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
         assert status == 400, (bad, status)
         assert "error" in json.loads(body)
+
+
+def test_r21_a_base_path(d):
+    for base in ("", "/some/where"):
+        assert d.get(base + "/v2/health/live").status_code == 200
+        r = d.post(base + "/v2/models/m/infer", json=INFER)
+        assert numpy.array_equal(server.outputs_of(r)["y"], X * 3 + 1)
+    assert d.get("/some/v2").status_code == 404
+    assert d.get("/some/where/some/where/v2").status_code == 404
+    r = d.put("/some/where/v2/repository/models/new?recipe=none",
+              data=b"no model", headers={"Authorization": "Bearer s3cret"})
+    assert r.status_code == 202
+    assert d.get(r.headers["Location"]).status_code == 200
 
 
 def test_r22_methods_and_paths(d):

@@ -15,7 +15,8 @@ segments_and_pairs(void **state)
 {
     struct request *r =
         request_new("/v2/models/a%20b.%C3%A4/infer?variant=int8&x=1+2%2B&y&=z&"
-                    "x=3");
+                    "x=3",
+                    "");
     const char *name, *value;
 
     (void)state;
@@ -44,9 +45,30 @@ ends_of_paths(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct request *r = request_new(cases[i].uri);
+        struct request *r = request_new(cases[i].uri, "");
 
         assert_null(r->bad_uri);
+        assert_int_equal(r->n_segments, cases[i].n);
+        request_free(&r);
+    }
+}
+
+static void
+below_a_base(void **state)
+{
+    static const struct {
+        const char *uri, *base;
+        int n;
+    } cases[] = {{"/b/v2", "/b", 1}, {"/v2", "", 1}, {"/b/", "/b", 0},
+                 {"/bb/v2", "", 2},  {"/b", "", 1},  {"/b/b/v2", "/b", 2},
+                 {"/B/v2", "", 2},   {"/b?x", "", 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct request *r = request_new(cases[i].uri, "/b");
+
+        assert_null(r->bad_uri);
+        assert_string_equal(request_base(r), cases[i].base);
         assert_int_equal(r->n_segments, cases[i].n);
         request_free(&r);
     }
@@ -66,7 +88,7 @@ bad_uris(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof uris / sizeof uris[0]; i++) {
-        struct request *r = request_new(uris[i]);
+        struct request *r = request_new(uris[i], "");
 
         if (r->bad_uri == NULL)
             fail_msg("taken: '%s'", uris[i]);
@@ -83,11 +105,11 @@ many_pairs_are_refused(void **state)
     (void)state;
     for (int i = 0; i < REQUEST_PAIRS; i++)
         strcat(uri, "a=1&");
-    r = request_new(uri);
+    r = request_new(uri, "");
     assert_null(r->bad_uri);
     request_free(&r);
     strcat(uri, "b");
-    r = request_new(uri);
+    r = request_new(uri, "");
     assert_non_null(r->bad_uri);
     request_free(&r);
 }
@@ -98,6 +120,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_and_pairs),
         cmocka_unit_test(ends_of_paths),
+        cmocka_unit_test(below_a_base),
         cmocka_unit_test(bad_uris),
         cmocka_unit_test(many_pairs_are_refused),
     };
