@@ -3,7 +3,8 @@
  * A worker takes a batch, copies its pieces' rows side by side into the
  * session's inputs, runs, and copies each piece's rows of the outputs to where
  * its request wants them: two copies in all, none of them under a lock that
- * another request could wait for.
+ * another request could wait for.  Requests that share a run share nothing
+ * else: data that fail it (an index out of range) fail their own request.
  */
 #include "server/worker.h"
 
@@ -23,6 +24,7 @@ struct worker {
     int index;
     pthread_t thread;
     struct batch batch;   /* too large for the stack */
+    struct batch one;     /* a piece of it */
     struct shape *shapes; /* of the batch; as many as some lane has inputs */
     int n_shapes;
 };
@@ -310,17 +312,95 @@ take_outputs(struct session *s, const struct lane *l, const struct batch *b)
     }
 }
 
+struct times {
+    uint64_t input, infer, output;
+};
+
 static void
-add_times(const struct batch *b, uint64_t input, uint64_t infer,
-          uint64_t output)
+add_times(const struct batch *b, const struct times *t)
 {
     for (int k = 0; k < b->n_pieces; k++) {
         struct run *r = (struct run *)b->pieces[k].work;
 
         pthread_mutex_lock(&r->lock);
-        r->input_ns += input;
-        r->infer_ns += infer;
-        r->output_ns += output;
+        r->input_ns += t->input;
+        r->infer_ns += t->infer;
+        r->output_ns += t->output;
+        pthread_mutex_unlock(&r->lock);
+    }
+}
+
+/* Makes the session ready for the batch's rows. */
+static int
+shape_session(struct worker *w, struct session *s, const struct batch *b,
+              struct err *e)
+{
+    const struct lane *l = b->user;
+    const struct run *head = (const struct run *)b->pieces[0].work;
+    int n = model_n_inputs(l->model);
+
+    if (n > w->n_shapes) {
+        mem_free(w->shapes);
+        w->shapes = mem_new((size_t)n, sizeof *w->shapes);
+        w->n_shapes = n;
+    }
+    for (int i = 0; i < n; i++) {
+        w->shapes[i] = head->in_shapes[i];
+        if (l->max_batch > 0)
+            w->shapes[i].dim[0] = b->rows;
+    }
+    return session_shape(s, w->shapes, e);
+}
+
+static int
+run_rows(struct worker *w, const struct batch *b, struct err *e)
+{
+    struct lane *l = b->user;
+    struct session *s = l->sessions[w->index];
+    uint64_t t0 = thread_now_ns(), t1, t2, t3;
+    struct times t;
+
+    if (shape_session(w, s, b, e) != 0)
+        return e->code;
+    fill_inputs(s, l, b);
+    t1 = thread_now_ns();
+    if (session_run(s, e) != 0)
+        return e->code;
+    t2 = thread_now_ns();
+    take_outputs(s, l, b);
+    t3 = thread_now_ns();
+    t = (struct times){t1 - t0, t2 - t1, t3 - t2};
+    add_times(b, &t);
+    series_ran(l->series, l->max_batch > 0 ? b->rows : 1, t.input, t.infer,
+               t.output);
+    return 0;
+}
+
+/* Somebody's data failed a shared run: each piece alone, in sizes that are
+ * built, so that it fails its own request only. */
+static void
+run_apart(struct worker *w, const struct batch *b)
+{
+    struct lane *l = b->user;
+    struct batch *one = &w->one;
+
+    for (int k = 0; k < b->n_pieces; k++) {
+        struct run *r = (struct run *)b->pieces[k].work;
+        struct err e = {0};
+
+        one->user = l;
+        one->n_pieces = 1;
+        for (int at = 0; at < b->pieces[k].n && e.code == ERR_OK;
+             at += one->rows) {
+            one->rows = model_batch_fit(l->model, b->pieces[k].n - at);
+            one->pieces[0] = (struct piece){.work = &r->work,
+                                            .from = b->pieces[k].from + at,
+                                            .n = one->rows};
+            run_rows(w, one, &e);
+        }
+        pthread_mutex_lock(&r->lock);
+        if (e.code != ERR_OK && r->err.code == ERR_OK)
+            r->err = e;
         pthread_mutex_unlock(&r->lock);
     }
 }
@@ -329,39 +409,15 @@ static void
 run_batch(struct worker *w)
 {
     struct batch *b = &w->batch;
-    struct lane *l = b->user;
-    struct session *s = l->sessions[w->index];
-    const struct run *head = (const struct run *)b->pieces[0].work;
-    int n_in = model_n_inputs(l->model);
-    uint64_t t0 = thread_now_ns(), t1, t2, t3;
+    uint64_t t0 = thread_now_ns();
     struct err e = {0};
 
-    if (n_in > w->n_shapes) {
-        mem_free(w->shapes);
-        w->shapes = mem_new((size_t)n_in, sizeof *w->shapes);
-        w->n_shapes = n_in;
+    run_rows(w, b, &e);
+    if (e.code == ERR_INVALID && b->n_pieces > 1) {
+        run_apart(w, b);
+        e.code = ERR_OK;
     }
-    for (int i = 0; i < n_in; i++) {
-        w->shapes[i] = head->in_shapes[i];
-        if (l->max_batch > 0)
-            w->shapes[i].dim[0] = b->rows;
-    }
-    if (session_shape(s, w->shapes, &e) != 0) {
-        scheduler_done(w->home->scheduler, b, thread_now_ns() - t0, &e);
-        return;
-    }
-    fill_inputs(s, l, b);
-    t1 = thread_now_ns();
-    session_run(s, &e);
-    t2 = thread_now_ns();
-    if (e.code == ERR_OK)
-        take_outputs(s, l, b);
-    t3 = thread_now_ns();
-    add_times(b, t1 - t0, t2 - t1, t3 - t2);
-    if (e.code == ERR_OK)
-        series_ran(l->series, l->max_batch > 0 ? b->rows : 1, t1 - t0, t2 - t1,
-                   t3 - t2);
-    scheduler_done(w->home->scheduler, b, t3 - t0,
+    scheduler_done(w->home->scheduler, b, thread_now_ns() - t0,
                    e.code == ERR_OK ? NULL : &e);
 }
 

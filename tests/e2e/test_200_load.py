@@ -185,6 +185,32 @@ def test_batches_are_made(start):
     assert max(b["batch_size"] for b in s["batch_stats"]) > 1
 
 
+def test_bad_data_fail_their_own_request_only(start):
+    """An index out of range in a batch that others share."""
+    d = start(lambda models: tiny.table(models / "t" / "1" / "model.onnx"),
+              "[scheduler]\nworkers = 1\nmax_queue_delay = 20ms\n")
+
+    def client(n):
+        for k in range(20):
+            rows = 1 + (n + k) % 5
+            i = (numpy.arange(rows) + n + k)[:, None] % 10
+            bad = (n + k) % 4 == 0
+            if bad:
+                i[-1] = 10 + k
+            r = d.infer("t", {"inputs": [server.json_input("i", i, "INT64")]})
+            assert r.status_code == (400 if bad else 200), r.text
+            if not bad:
+                y = server.outputs_of(r)["y"]
+                assert numpy.array_equal(y[:, 0, 0], i[:, 0] * 2)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(client, range(8)))
+    s = d.get("/v2/models/t/stats").json()["model_stats"][0]
+    assert s["inference_stats"]["success"]["count"] == 120
+    assert s["inference_stats"]["fail"]["count"] == 40
+    assert max(b["batch_size"] for b in s["batch_stats"]) > 5
+
+
 # --- bodies and connections --------------------------------------------------
 
 def test_too_large_a_body(start):

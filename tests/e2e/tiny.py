@@ -69,6 +69,14 @@ def unbatched(path):
                  [("one", numpy.ones(4, numpy.float32))])
 
 
+def table(path):
+    """i [N,1] int64 -> y [N,1,2] = rows of a table of ten."""
+    rows = numpy.arange(20, dtype=numpy.float32).reshape(10, 2)
+    return _save(path, [helper.make_node("Gather", ["rows", "i"], ["y"])],
+                 [_value("i", ["N", 1], TensorProto.INT64)],
+                 [_value("y", ["N", 1, 2])], [("rows", rows)])
+
+
 def cast(path, source, target):
     """x [N,2] of one type -> y [N,2] of another."""
     return _save(path, [helper.make_node("Cast", ["x"], ["y"], to=target)],
