@@ -5,12 +5,16 @@ EXTRA_DIST += tests/fuzz/corpus
 replay_programs = \
 	tests/fuzz/replay_config \
 	tests/fuzz/replay_infer \
+	tests/fuzz/replay_multipart \
 	tests/fuzz/replay_onnx \
+	tests/fuzz/replay_pbtxt \
 	tests/fuzz/replay_samples
 fuzz_programs = \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_infer \
+	tests/fuzz/fuzz_multipart \
 	tests/fuzz/fuzz_onnx \
+	tests/fuzz/fuzz_pbtxt \
 	tests/fuzz/fuzz_samples
 check_PROGRAMS += $(replay_programs)
 TESTS += $(replay_programs)
@@ -59,3 +63,19 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_config.c \
 	server/config.c $(libbase_a_SOURCES)
 tests_fuzz_fuzz_config_CFLAGS = $(FUZZ_CFLAGS)
 tests_fuzz_fuzz_config_LDADD = $(INIH_LIBS) $(NETTLE_LIBS) -lm
+
+tests_fuzz_replay_multipart_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_multipart.c tests/fuzz/replay.c
+tests_fuzz_replay_multipart_LDADD = libserver.a libbase.a $(SERVER_LIBS)
+tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_multipart.c \
+	server/multipart.c $(libbase_a_SOURCES)
+tests_fuzz_fuzz_multipart_CFLAGS = $(FUZZ_CFLAGS)
+tests_fuzz_fuzz_multipart_LDADD = $(NETTLE_LIBS) -lm
+
+tests_fuzz_replay_pbtxt_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_pbtxt.c tests/fuzz/replay.c
+tests_fuzz_replay_pbtxt_LDADD = libserver.a libbase.a $(SERVER_LIBS)
+tests_fuzz_fuzz_pbtxt_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_pbtxt.c \
+	server/pbtxt.c $(libbase_a_SOURCES)
+tests_fuzz_fuzz_pbtxt_CFLAGS = $(FUZZ_CFLAGS)
+tests_fuzz_fuzz_pbtxt_LDADD = $(NETTLE_LIBS) -lm
