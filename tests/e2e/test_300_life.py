@@ -254,3 +254,35 @@ def test_threads_of_a_worker(start, threads):
                                  headers=headers))["y"]
     assert numpy.allclose(y, y[0], rtol=1e-4)
     assert d.wait_log(f"threads_each={threads}")
+
+
+def test_socket_of_the_service_manager(tmp_path):
+    """It is taken over, and left listening for the next quantd."""
+    fill(tmp_path / "models")
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        address = "%s:%d" % s.getsockname()
+
+        def run():
+            p = subprocess.Popen(
+                ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", programs.QUANTD,
+                 "--models", tmp_path / "models"],
+                env={**os.environ, "LISTEN_FDS": "1"}, close_fds=False,
+                preexec_fn=lambda: os.dup2(s.fileno(), 3), text=True,
+                stderr=subprocess.PIPE)
+            # Before it listens a connection just waits to be accepted.
+            r = requests.get(f"http://{address}/v2/health/live", timeout=60)
+            assert r.status_code == 200
+            return p
+
+        def stop(p):
+            p.send_signal(signal.SIGTERM)
+            _, log = p.communicate(timeout=60)
+            assert p.returncode == 0, log
+            assert f"listening address={address}" in log
+
+        stop(run())
+        with socket.create_connection(s.getsockname(), 5) as waiting:
+            waiting.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n")
+            p = run()
+            assert server.read_answer(waiting)[0] == 200
+            stop(p)
