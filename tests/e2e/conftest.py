@@ -8,6 +8,7 @@ import server
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "server: runs the daemon")
+    config.addinivalue_line("markers", "slow: left out by --quick")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/run does the whole job; what it reports holds, and what it leaves
-running is what Prometheus understands.
+running gives metrics that promtool accepts. (A real Prometheus scrapes in
+test_003_prometheus.)
 """
 
 import json
@@ -10,7 +11,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 import types
 
 import pytest
@@ -19,6 +19,8 @@ import requests
 import programs
 
 LIMIT_S = 600
+
+pytestmark = pytest.mark.slow
 
 
 def free_port():
@@ -33,17 +35,6 @@ def start_script(*args):
          *map(str, args)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True)
-
-
-def wait_for(what, check, limit_s=60):
-    """The first true value of check(), asked again until there is one."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        got = check()
-        if got:
-            return got
-        time.sleep(0.1)
-    pytest.fail(f"after {limit_s} s there is still no {what}")
 
 
 @pytest.fixture(scope="module")
@@ -132,40 +123,3 @@ def test_promtool(tour):
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-
-
-def test_prometheus_scrapes(tour, tmp_path):
-    """A real Prometheus finds the demo's requests, by variant."""
-    port = free_port()
-    (tmp_path / "prometheus.yml").write_text(f"""
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-scrape_configs:
-  - job_name: quantd
-    static_configs: [{{targets: ['{tour.url.removeprefix("http://")}']}}]
-""")
-    with open(tmp_path / "log", "w") as log:
-        prometheus = subprocess.Popen(
-            ["prometheus", f"--config.file={tmp_path}/prometheus.yml",
-             f"--storage.tsdb.path={tmp_path}/data",
-             f"--web.listen-address=127.0.0.1:{port}"],
-            stdout=log, stderr=log)
-
-    def query(text):
-        try:
-            answer = requests.get(f"http://127.0.0.1:{port}/api/v1/query",
-                                  params={"query": text}, timeout=10)
-            return answer.json()["data"]["result"]
-        except (requests.ConnectionError, ValueError, KeyError):
-            return []
-
-    try:
-        wait_for("scrape", lambda: any(
-            r["value"][1] == "1" for r in query("up")))
-        counts = wait_for("series", lambda: query(
-            "sum by (variant) (quantd_requests_total{model='digits'})"))
-    finally:
-        prometheus.terminate()
-        prometheus.wait(timeout=30)
-    by_variant = {c["metric"]["variant"]: float(c["value"][1])
-                  for c in counts}
-    assert by_variant["fp32"] > 0 and by_variant["int8"] > 0

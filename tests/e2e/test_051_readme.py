@@ -5,9 +5,14 @@ import re
 import socket
 import subprocess
 
+import pytest
+
 import programs
 
 LIMIT_S = 600
+
+pytestmark = pytest.mark.slow
+
 READY = 'until curl -sf "$q/v2/health/ready"; do sleep 0.1; done\n'
 
 

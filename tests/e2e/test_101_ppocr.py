@@ -81,6 +81,7 @@ def test_detector_matches_onnxruntime(models, tmp_path, width, height):
     ort.assert_close(answer(model, x, tmp_path / "run"), reference(model, x))
 
 
+@pytest.mark.slow
 def test_classifier_quantizes(models, tmp_path):
     calibration, _ = drawn.lines(200, seed=3)
     x, labels = drawn.lines(400, seed=4)
@@ -96,6 +97,7 @@ def test_classifier_quantizes(models, tmp_path):
     assert (ours.argmax(1) == labels[:32]).mean() >= 0.95
 
 
+@pytest.mark.slow
 def test_detector_quantizes(models, tmp_path):
     model = models / DETECTOR
     int8, _ = quantize(model, tmp_path, drawn.pages(48, 5, 320, 320))

@@ -115,6 +115,7 @@ def check(d, known):
         json.loads(path.read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(ROUNDS))
 def test_kill_at_any_moment(round_, tmp_path):
     rng = random.Random(round_)
