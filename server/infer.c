@@ -55,8 +55,11 @@ free_infer(struct infer *x)
 /* --- counting ---------------------------------------------------------- */
 
 static void
-count_refusal(struct stats *s, enum err_code code)
+count_refusal(const struct daemon *d, enum err_code code)
 {
+    bool draining = atomic_load(&d->state) == DAEMON_DRAINING;
+    struct stats *s = d->stats;
+
     switch (code) {
     case ERR_BUSY:
         stats_reject(s, REJECT_queue_full);
@@ -65,7 +68,7 @@ count_refusal(struct stats *s, enum err_code code)
         stats_reject(s, REJECT_deadline);
         break;
     case ERR_UNAVAILABLE:
-        stats_reject(s, REJECT_not_ready);
+        stats_reject(s, draining ? REJECT_draining : REJECT_not_ready);
         break;
     case ERR_NOT_FOUND:
         stats_reject(s, REJECT_unknown);
@@ -125,7 +128,7 @@ refuse(struct infer *x, const struct err *e)
     struct daemon *d = x->daemon;
     struct request *r = x->request;
 
-    count_refusal(d->stats, e->code);
+    count_refusal(d, e->code);
     if (x->pick.variant != NULL) {
         say_who(x);
         count_answer(x, api_status(d, e->code), 0);

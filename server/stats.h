@@ -33,7 +33,8 @@ struct duration {
 
 /* HTTP statuses that answers of a variant can have. */
 #define STATS_CODES(CODE)                                                      \
-    CODE(200) CODE(400) CODE(422) CODE(429) CODE(500) CODE(503) CODE(504)
+    CODE(200)                                                                  \
+    CODE(400) CODE(413) CODE(422) CODE(429) CODE(500) CODE(503) CODE(504)
 enum {
 #define CODE(n) STATS_CODE_##n,
     STATS_CODES(CODE)
