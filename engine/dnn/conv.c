@@ -10,6 +10,7 @@
 #include "engine/dnn/call.h"
 #include "engine/dnn/desc.h"
 #include "engine/dnn/kernels.h"
+#include "engine/dnn/tail.h"
 #include "engine/ir/window.h"
 
 /* What prim_conv() is asked for, and what the answer needs to be prepared. */
@@ -125,8 +126,11 @@ drop(struct plan *p)
     memset(p, 0, sizeof *p);
 }
 
+/* Who does what stands behind the sum. */
+enum posts { POSTS_SUM, POSTS_OPERANDS, POSTS_TAIL };
+
 static int
-try(const struct graph *g, const struct node *n, bool sum, struct plan *p,
+try(const struct graph *g, const struct node *n, enum posts how, struct plan *p,
     struct err *e)
 {
     const struct value *x = node_in(g, n, 0), *w = node_in(g, n, 1);
@@ -152,7 +156,8 @@ try(const struct graph *g, const struct node *n, bool sum, struct plan *p,
             return rc;
         p->math.bias = p->bias;
     }
-    rc = desc_posts(g, n, 0, true, sum, &p->conv.dst, &p->math, &p->call, e);
+    rc = desc_posts(g, n, how == POSTS_TAIL ? n->n_posts : 0, true,
+                    how == POSTS_SUM, &p->conv.dst, &p->math, &p->call, e);
     if (rc != 0)
         return rc;
     p->call.io[PRIM_SRC] = 0;
@@ -167,12 +172,12 @@ describe(const struct graph *g, const struct node *n, struct plan *p,
          struct err *e)
 {
     bool sum = desc_sum_free(g, n);
-    int rc = try(g, n, sum, p, e);
+    int rc = try(g, n, sum ? POSTS_SUM : POSTS_OPERANDS, p, e);
 
     if (rc == 0 || n->n_posts == 0)
         return rc;
     drop(p);
-    return try(g, n, !sum, p, e);
+    return try(g, n, sum ? POSTS_OPERANDS : POSTS_SUM, p, e);
 }
 
 int
@@ -212,6 +217,125 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
     return rc;
 }
 
+/* --- with the posts behind it -------------------------------------------- */
+
+struct tailed {
+    struct call call; /* first: call_bind() and the others find it there */
+    struct tail tail;
+};
+
+struct tailed_state {
+    void *call;
+    struct tail_calls tail;
+};
+
+/* Float nodes with posts that no kernel of oneDNN does, or does right. */
+static int
+tailed_describe(const struct graph *g, const struct node *n, struct plan *p,
+                struct tail *t, struct err *e)
+{
+    int rc;
+
+    if (n->n_posts == 0 || n->in_q != NULL || n->out_q != NULL)
+        return err_set(e, ERR_UNSUPPORTED, "no posts, or quantized");
+    rc = tail_make(g, n, 0, t, e);
+    return rc != 0 ? rc : try(g, n, POSTS_TAIL, p, e);
+}
+
+static bool
+tailed_fits(const struct graph *g, const struct node *n)
+{
+    struct plan p = {0};
+    struct tail t = {0};
+    struct err e;
+    int rc = tailed_describe(g, n, &p, &t, &e);
+
+    tail_free(&t);
+    drop(&p);
+    return rc == 0;
+}
+
+static void
+tailed_done(struct step *s)
+{
+    struct tailed *own = s->own;
+
+    if (own == NULL)
+        return;
+    tail_free(&own->tail);
+    call_done(s);
+}
+
+static int
+tailed_prepare(const struct graph *g, const struct node *n, struct step *s,
+               struct weights *w, struct err *e)
+{
+    struct tailed *own = mem_new(1, sizeof *own);
+    struct plan p = {0};
+    int rc = tailed_describe(g, n, &p, &own->tail, e);
+
+    if (rc == 0)
+        rc = call_weights(&p.call, node_in(g, n, 1), false, w, e);
+    if (rc == 0)
+        rc = prim_build(p.call.prim, e);
+    if (rc == 0)
+        rc = tail_build(&own->tail, e);
+    own->call = p.call;
+    p.call.prim = NULL;
+    drop(&p);
+    s->own = own;
+    if (rc != 0) {
+        tailed_done(s);
+        return rc;
+    }
+    s->impl = prim_impl(own->call.prim);
+    s->scratch_bytes = prim_scratch_bytes(own->call.prim);
+    if (tail_scratch_bytes(&own->tail) > s->scratch_bytes)
+        s->scratch_bytes = tail_scratch_bytes(&own->tail);
+    return 0;
+}
+
+static void
+tailed_unbind(const struct step *s, void *state)
+{
+    struct tailed_state *t = state;
+
+    if (t == NULL)
+        return;
+    call_unbind(s, t->call);
+    tail_unbind(&t->tail);
+    mem_free(t);
+}
+
+static int
+tailed_bind(const struct step *s, void *const *io, void *scratch, void **state,
+            struct err *e)
+{
+    const struct tailed *own = s->own;
+    struct tailed_state *t = mem_new(1, sizeof *t);
+    int rc = call_bind(s, io, scratch, &t->call, e);
+
+    if (rc == 0)
+        rc = tail_bind(&own->tail, io[s->node->n_in], scratch, &t->tail, e);
+    if (rc != 0) {
+        tailed_unbind(s, t);
+        return rc;
+    }
+    *state = t;
+    return 0;
+}
+
+static int
+tailed_run(const struct step *s, void *const *io, void *scratch, void *state,
+           struct err *e)
+{
+    const struct tailed *own = s->own;
+    const struct tailed_state *t = state;
+    int rc = call_run(s, io, scratch, t->call, e);
+
+    return rc != 0 ? rc : tail_run(&own->tail, s, io, &t->tail, e);
+}
+
 const struct kernel dnn_conv = {
     .op = OP_CONV,
     .name = "dnn.conv",
@@ -235,3 +359,19 @@ const struct kernel dnn_conv_transpose = {
     .run = call_run,
     .done = call_done,
 };
+
+#define TAILED(id, op_id)                                                      \
+    const struct kernel id = {                                                 \
+        .op = op_id,                                                           \
+        .name = "dnn.conv_tail",                                               \
+        .layout = KERNEL_NXC,                                                  \
+        .fits = tailed_fits,                                                   \
+        .prepare = tailed_prepare,                                             \
+        .bind = tailed_bind,                                                   \
+        .unbind = tailed_unbind,                                               \
+        .run = tailed_run,                                                     \
+        .done = tailed_done,                                                   \
+    }
+
+TAILED(dnn_conv_tail, OP_CONV);
+TAILED(dnn_conv_transpose_tail, OP_CONV_TRANSPOSE);

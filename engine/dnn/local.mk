@@ -22,4 +22,5 @@ libdnn_a_SOURCES = \
 	engine/dnn/resize.c \
 	engine/dnn/row.c engine/dnn/row.h \
 	engine/dnn/softmax.c \
-	engine/dnn/space.c
+	engine/dnn/space.c \
+	engine/dnn/tail.c engine/dnn/tail.h

@@ -17,20 +17,20 @@
 #include "engine/dnn/kernels.h"
 #include "engine/dnn/matmul.h"
 #include "engine/dnn/row.h"
+#include "engine/dnn/tail.h"
 
 struct rows {
     struct prim *prim; /* uint8 [rows,k] x int8 [k,cols] -> float32 */
-    struct prim *posts[NODE_MAX_POSTS]; /* those that need exponentials */
+    struct tail tail;
     const void *weights;
     float *bias;
-    int first_post;
     int64_t rows, k, cols;
     size_t integers, scales; /* where they lie in the scratch memory */
 };
 
 struct rows_state {
     struct prim_call *call;
-    struct prim_call *posts[NODE_MAX_POSTS];
+    struct tail_calls tail;
 };
 
 enum { ZERO = 128 };
@@ -83,50 +83,17 @@ describe(const struct graph *g, const struct node *n, struct matmul_plan *p,
     return prim_matmul(&p->mul, &p->math, &p->call.prim, e);
 }
 
-static int
-describe_posts(const struct graph *g, const struct node *n, int first,
-               struct prim *posts[NODE_MAX_POSTS], struct err *e)
-{
-    int64_t count = (int64_t)shape_n(&node_out(g, n, 0)->shape);
-
-    for (int i = first; i < n->n_posts; i++) {
-        const struct post *p = &n->posts[i];
-        int rc;
-
-        if (p->op == OP_ADD || p->op == OP_MUL) {
-            const struct value *v = node_in(g, n, p->in);
-
-            if (v->dtype != DTYPE_FLOAT || node_in_q(n, p->in) != NULL)
-                return err_set(e, ERR_UNSUPPORTED, "operand");
-            continue;
-        }
-        if (row_has_post(p->op))
-            continue;
-        rc = prim_unary(p->op, p->alpha, p->beta, count, &posts[i], e);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
-static void
-free_posts(struct prim *posts[NODE_MAX_POSTS])
-{
-    for (int i = 0; i < NODE_MAX_POSTS; i++)
-        prim_free(&posts[i]);
-}
-
 static bool
 fits(const struct graph *g, const struct node *n)
 {
     struct matmul_plan p = {0};
-    struct prim *posts[NODE_MAX_POSTS] = {0};
+    struct tail tail = {0};
     struct err e;
     int rc = describe(g, n, &p, &e);
 
     if (rc == 0)
-        rc = describe_posts(g, n, p.first_post, posts, &e);
-    free_posts(posts);
+        rc = tail_make(g, n, p.first_post, &tail, &e);
+    tail_free(&tail);
     matmul_drop(&p);
     return rc == 0;
 }
@@ -137,15 +104,14 @@ aligned(size_t bytes)
     return (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
 }
 
-/* Scratch: the primitive's, the integers, a scale a row. */
+/* Scratch: the primitives', the integers, a scale a row. */
 static void
 plan_scratch(struct rows *r, struct step *s)
 {
     size_t most = prim_scratch_bytes(r->prim);
 
-    for (int i = 0; i < NODE_MAX_POSTS; i++)
-        if (r->posts[i] != NULL && prim_scratch_bytes(r->posts[i]) > most)
-            most = prim_scratch_bytes(r->posts[i]);
+    if (tail_scratch_bytes(&r->tail) > most)
+        most = tail_scratch_bytes(&r->tail);
     r->integers = aligned(most);
     r->scales = r->integers + aligned((size_t)(r->rows * r->k));
     s->scratch_bytes = r->scales + aligned((size_t)r->rows * sizeof(float));
@@ -159,21 +125,10 @@ done(struct step *s)
     if (r == NULL)
         return;
     prim_free(&r->prim);
-    free_posts(r->posts);
+    tail_free(&r->tail);
     mem_free(r->bias);
     mem_free(r);
     s->own = NULL;
-}
-
-static int
-build(struct rows *r, struct err *e)
-{
-    int rc = prim_build(r->prim, e);
-
-    for (int i = 0; rc == 0 && i < NODE_MAX_POSTS; i++)
-        if (r->posts[i] != NULL)
-            rc = prim_build(r->posts[i], e);
-    return rc;
 }
 
 static int
@@ -187,13 +142,12 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
 
     s->own = r;
     if (rc == 0)
-        rc = describe_posts(g, n, p.first_post, r->posts, e);
+        rc = tail_make(g, n, p.first_post, &r->tail, e);
     if (rc == 0)
         rc = call_weights(&p.call, b, b->dtype == DTYPE_UINT8, w, e);
     r->prim = p.call.prim;
     r->weights = p.call.fixed[PRIM_WEIGHTS];
     r->bias = p.bias;
-    r->first_post = p.first_post;
     r->rows = p.mul.src.dim[0];
     r->k = p.mul.src.dim[1];
     r->cols = p.mul.dst.dim[1];
@@ -201,7 +155,9 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
     p.bias = NULL;
     matmul_drop(&p);
     if (rc == 0)
-        rc = build(r, e);
+        rc = prim_build(r->prim, e);
+    if (rc == 0)
+        rc = tail_build(&r->tail, e);
     if (rc != 0) {
         done(s);
         return rc;
@@ -220,8 +176,7 @@ unbind(const struct step *s, void *state)
     if (t == NULL)
         return;
     prim_unbind(&t->call);
-    for (int i = 0; i < NODE_MAX_POSTS; i++)
-        prim_unbind(&t->posts[i]);
+    tail_unbind(&t->tail);
     mem_free(t);
 }
 
@@ -239,10 +194,8 @@ bind(const struct step *s, void *const *io, void *scratch, void **state,
     arg[PRIM_WEIGHTS] = (void *)r->weights;
     arg[PRIM_DST] = y;
     rc = prim_bind(r->prim, arg, scratch, &t->call, e);
-    arg[PRIM_SRC] = y;
-    for (int i = 0; rc == 0 && i < NODE_MAX_POSTS; i++)
-        if (r->posts[i] != NULL)
-            rc = prim_bind(r->posts[i], arg, scratch, &t->posts[i], e);
+    if (rc == 0)
+        rc = tail_bind(&r->tail, y, scratch, &t->tail, e);
     if (rc != 0) {
         unbind(s, t);
         return rc;
@@ -255,10 +208,8 @@ struct rows_run {
     const struct rows *r;
     const struct node *node;
     void *const *io;
-    const struct step *step;
     uint8_t *q;
     float *scale;
-    int post; /* which one post_row() does */
 };
 
 static void
@@ -286,29 +237,6 @@ scale_row(void *arg, int64_t i)
                   run->r->bias, n);
 }
 
-/* One post, on one row. */
-static void
-post_row(void *arg, int64_t i)
-{
-    const struct rows_run *run = arg;
-    const struct post *p = &run->node->posts[run->post];
-    int64_t n = run->r->cols;
-    float *y = (float *)run->io[run->node->n_in] + i * n;
-    const float *b;
-    size_t count;
-
-    if (p->op != OP_ADD && p->op != OP_MUL) {
-        row_post(p->op, p->alpha, p->beta, y, n);
-        return;
-    }
-    /* One number, one a column, or a whole tensor. */
-    count = shape_n(&step_in(run->step, p->in)->shape);
-    b = (const float *)run->io[p->in];
-    if (count == (size_t)(n * run->r->rows))
-        b += i * n;
-    row_binary(p->op, y, y, 1, b, count != 1 || n == 1, n);
-}
-
 static int
 run(const struct step *s, void *const *io, void *scratch, void *state,
     struct err *e)
@@ -319,7 +247,6 @@ run(const struct step *s, void *const *io, void *scratch, void *state,
         .r = r,
         .node = s->node,
         .io = io,
-        .step = s,
         .q = (uint8_t *)scratch + r->integers,
         .scale = (float *)(void *)((char *)scratch + r->scales),
     };
@@ -329,13 +256,8 @@ run(const struct step *s, void *const *io, void *scratch, void *state,
     rc = prim_run(t->call, e);
     if (rc == 0)
         grid_split(r->rows, r->cols, scale_row, &a);
-    for (a.post = r->first_post; rc == 0 && a.post < s->node->n_posts;
-         a.post++) {
-        if (t->posts[a.post] != NULL)
-            rc = prim_run(t->posts[a.post], e);
-        else
-            grid_split(r->rows, r->cols, post_row, &a);
-    }
+    if (rc == 0)
+        rc = tail_run(&r->tail, s, io, &t->tail, e);
     return rc;
 }
 
