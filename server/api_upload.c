@@ -15,6 +15,7 @@
 #include "server/job.h"
 #include "server/registry.h"
 #include "server/repo.h"
+#include "server/thread.h"
 #include "server/upload.h"
 
 struct incoming {
@@ -173,6 +174,7 @@ submit(struct incoming *in, struct err *e)
         .model = in->model,
         .version = in->version,
         .who = request_principal(in->r),
+        .receive_s = (double)(thread_now_ns() - request_since_ns(in->r)) * 1e-9,
         .recipe = &recipe,
     };
     int rc;

@@ -117,16 +117,26 @@ forget_old(struct jobs *j)
 
 /* --- told by the job's thread ------------------------------------------ */
 
+/* Adds up: a job may come to a phase more than once. */
+static void
+end_phase(struct job *job, double now)
+{
+    double before =
+        json_number_value(json_object_get(job->timings, job->phase));
+
+    json_object_set_new(job->timings, job->phase,
+                        json_real(before + now - job->phase_since));
+    job->phase_since = now;
+}
+
 void
 job_phase(struct jobs *j, struct job *job, const char *phase)
 {
     double now = clock_s(CLOCK_REALTIME);
 
     pthread_mutex_lock(&j->lock);
-    json_object_set_new(job->timings, job->phase,
-                        json_real(now - job->phase_since));
+    end_phase(job, now);
     job->phase = phase;
-    job->phase_since = now;
     job->fraction = 0;
     job->message[0] = '\0';
     pthread_mutex_unlock(&j->lock);
@@ -266,8 +276,7 @@ end_job(struct jobs *j, struct job *job)
 {
     pthread_mutex_lock(&j->lock);
     job->ended = clock_s(CLOCK_REALTIME);
-    json_object_set_new(job->timings, job->phase,
-                        json_real(job->ended - job->phase_since));
+    end_phase(job, job->ended);
     job->state = job->err.code == ERR_OK                 ? JOB_STATE_DONE
                  : atomic_load(&job->cancel) && !j->stop ? JOB_STATE_CANCELLED
                                                          : JOB_STATE_FAILED;
@@ -399,7 +408,7 @@ make_job(const struct job_request *rq)
     job->validation = copy_or_null(rq->validation);
     job->who = mem_strdup(rq->who);
     job->phase = "receive";
-    job->created = job->phase_since = clock_s(CLOCK_REALTIME);
+    job->created = job->phase_since = clock_s(CLOCK_REALTIME) - rq->receive_s;
     job->timings = json_object();
     return job;
 }

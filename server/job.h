@@ -72,6 +72,7 @@ struct job_request {
     long version; /* for an upload reserved; the job releases it */
     const char *calibration, *validation; /* names in the stage, or NULL */
     const char *who;                      /* for the history */
+    double receive_s;                     /* from its first byte to now */
     struct recipe **recipe;               /* taken */
 };
 

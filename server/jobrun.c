@@ -311,18 +311,20 @@ publish_base(struct jobs *j, struct job *job, const char *variant,
     int rc;
 
     if ((rc = load_staged(j, job, "base", variant, true, VERDICT_ACCEPTED, &v,
-                          e)) == 0 &&
-        (rc = repo_publish_version(j->repo, dir, job->model, job->version,
-                                   variant, info, &files, e)) == 0) {
-        atomic_store(&job->published, true);
-        registry_install(j->registry, &files, &v);
-        repo_variant_free(&files);
-        if (traffic_follow(j->traffic, job->model, job->version, variant, &why,
-                           &late) != 0)
-            log_event(LOG_ERROR, "route_follow",
-                      "model=%s version=%ld reason=%s", job->model,
-                      job->version, late.msg);
-    }
+                          e)) != 0)
+        goto out;
+    job_phase(j, job, "publish");
+    if ((rc = repo_publish_version(j->repo, dir, job->model, job->version,
+                                   variant, info, &files, e)) != 0)
+        goto out;
+    atomic_store(&job->published, true);
+    registry_install(j->registry, &files, &v);
+    repo_variant_free(&files);
+    if (traffic_follow(j->traffic, job->model, job->version, variant, &why,
+                       &late) != 0)
+        log_event(LOG_ERROR, "route_follow", "model=%s version=%ld reason=%s",
+                  job->model, job->version, late.msg);
+out:
     variant_unref(&v);
     json_decref(info);
     mem_free(dir);

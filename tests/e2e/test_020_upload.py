@@ -97,7 +97,9 @@ def test_accepted_and_then_polled(d, model):
     assert r.headers["Location"] == f"/v2/repository/jobs/{job}"
     end = d.get(r.headers["Location"], params={"wait": 30}).json()
     assert end["state"] == "done" and end["fraction"] == 1, end
-    assert {"receive", "parse"} <= set(end["timings"])
+    assert {"receive", "parse", "publish"} == set(end["timings"])
+    assert sum(end["timings"].values()) == pytest.approx(end["seconds"],
+                                                         abs=0.01)
     assert job in [j["job"] for j in d.get("/v2/repository/jobs").json()
                    ["jobs"]]
     assert d.get("/v2/repository/jobs/0123456789abcdef").status_code == 404
