@@ -34,8 +34,9 @@ class Client(threading.Thread):
     def run(self):
         try:
             while True:
-                self.rng.choice((self.upload, self.upload, self.variant,
-                                 self.route, self.rollback))()
+                self.rng.choice((self.upload, self.upload, self.drip,
+                                 self.variant, self.route,
+                                 self.rollback))()
         except (requests.exceptions.RequestException, ConnectionError):
             pass  # it was killed
         except BaseException as e:
@@ -53,6 +54,27 @@ class Client(threading.Thread):
         self.known["variants"][model, version, "fp32"] = scale
         if recipe == "dynamic":
             self.known["variants"][model, version, "int8"] = scale
+
+    def drip(self):
+        """An upload that takes its time, with another going on beside."""
+        whole = self.files[2].read_bytes()
+
+        def pieces():
+            for i in range(0, len(whole), 16):
+                yield whole[i:i + 16]
+                time.sleep(0.01)
+
+        other = threading.Thread(target=self._quietly, args=(pieces,),
+                                 daemon=True)
+        other.start()
+        self.upload()
+
+    def _quietly(self, pieces):
+        try:
+            self.d.put(f"{control.REPOSITORY}/dripped", data=pieces(),
+                       params={"recipe": "dynamic"})
+        except Exception:
+            pass  # it was killed; which error that makes depends
 
     def variant(self):
         made = [k for k in self.known["variants"] if k[2] == "fp32"]
