@@ -1,1 +1,1 @@
-# Fragment of systemd/.
+# Fragment of systemd/: units come here.
