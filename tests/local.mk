@@ -73,6 +73,8 @@ tests_op_test_dnn_int_SOURCES = tests/op/test_dnn_int.c tests/op/both.h
 tests_op_test_dnn_int_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_op_test_dnn_layers_SOURCES = tests/op/test_dnn_layers.c tests/op/both.h
 tests_op_test_dnn_layers_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
+tests_op_test_dnn_random_SOURCES = tests/op/test_dnn_random.c tests/op/both.h
+tests_op_test_dnn_random_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_import_SOURCES = tests/unit/test_import.c tests/unit/onnx_make.h
 tests_unit_test_import_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 	$(CMOCKA_LIBS) -lm

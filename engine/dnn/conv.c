@@ -162,7 +162,10 @@ try(const struct graph *g, const struct node *n, enum posts how, struct plan *p,
         return rc;
     p->call.io[PRIM_SRC] = 0;
     p->call.io[PRIM_DST] = n->n_in;
-    return prim_conv(&p->conv, &p->math, &p->call.prim, e);
+    rc = prim_conv(&p->conv, &p->math, &p->call.prim, e);
+    /* Code generation fails for some that are on offer (one random node in
+     * some thousands); oneDNN caches what it generates, so asking is cheap. */
+    return rc != 0 ? rc : prim_build(p->call.prim, e);
 }
 
 /* A residual is added in place or read from where it is: oneDNN may have only

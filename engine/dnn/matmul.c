@@ -295,7 +295,8 @@ try(const struct graph *g, const struct node *n, bool sum,
     p->call.io[PRIM_DST] = n->n_in;
     if (!p->mul.pack)
         p->call.io[PRIM_WEIGHTS] = 1;
-    return prim_matmul(&p->mul, &p->math, &p->call.prim, e);
+    rc = prim_matmul(&p->mul, &p->math, &p->call.prim, e);
+    return rc != 0 ? rc : prim_build(p->call.prim, e);
 }
 
 /* As for convolutions: the residual in place or from where it is. */

@@ -126,7 +126,10 @@ int prim_layer_norm(const struct prim_tensor *t, float epsilon, bool beta,
 int prim_reorder(const struct prim_tensor *src, const struct prim_tensor *dst,
                  struct prim **out, struct err *e);
 
-/* Generates the code.  To be called once, before the rest. */
+/*
+ * Generates the code, when it has not been; to be called before the rest.  A
+ * primitive that was described may still fail here.
+ */
 int prim_build(struct prim *p, struct err *e);
 void prim_free(struct prim **p);
 
