@@ -10,6 +10,10 @@ static const struct {
     const char *name;
     enum attr_type type;
 } types[] = {
+    {"activation_alpha", ATTR_FLOATS},
+    {"activation_beta", ATTR_FLOATS},
+    {"activations", ATTR_STRINGS},
+    {"align_corners", ATTR_INT},
     {"allowzero", ATTR_INT},
     {"alpha", ATTR_FLOAT},
     {"antialias", ATTR_INT},
@@ -17,56 +21,88 @@ static const struct {
     {"auto_pad", ATTR_STRING},
     {"axes", ATTR_INTS},
     {"axis", ATTR_INT},
+    {"batch_axis", ATTR_INT},
     {"batch_dims", ATTR_INT},
     {"beta", ATTR_FLOAT},
     {"bias", ATTR_FLOAT},
     {"block_size", ATTR_INT},
     {"blocksize", ATTR_INT},
     {"ceil_mode", ATTR_INT},
+    {"center_point_box", ATTR_INT},
+    {"clip", ATTR_FLOAT},
     {"coordinate_transformation_mode", ATTR_STRING},
     {"count_include_pad", ATTR_INT},
     {"cubic_coeff_a", ATTR_FLOAT},
+    {"detect_negative", ATTR_INT},
+    {"detect_positive", ATTR_INT},
     {"dilations", ATTR_INTS},
+    {"direction", ATTR_STRING},
+    {"dtype", ATTR_INT},
     {"end", ATTR_INT},
     {"ends", ATTR_INTS},
     {"epsilon", ATTR_FLOAT},
+    {"equation", ATTR_STRING},
     {"exclude_outside", ATTR_INT},
+    {"exclusive", ATTR_INT},
     {"extrapolation_value", ATTR_FLOAT},
     {"fmod", ATTR_INT},
     {"gamma", ATTR_FLOAT},
     {"group", ATTR_INT},
+    {"hidden_size", ATTR_INT},
+    {"input_forget", ATTR_INT},
+    {"inverse", ATTR_INT},
+    {"k", ATTR_INT},
     {"keep_aspect_ratio_policy", ATTR_STRING},
     {"keepdims", ATTR_INT},
     {"kernel_shape", ATTR_INTS},
+    {"lambd", ATTR_FLOAT},
+    {"largest", ATTR_INT},
+    {"layout", ATTR_INT},
+    {"linear_before_reset", ATTR_INT},
     {"max", ATTR_FLOAT},
     {"min", ATTR_FLOAT},
     {"mode", ATTR_STRING},
     {"momentum", ATTR_FLOAT},
     {"nearest_mode", ATTR_STRING},
     {"noop_with_empty_axes", ATTR_INT},
+    {"num_groups", ATTR_INT},
     {"num_outputs", ATTR_INT},
+    {"onesided", ATTR_INT},
+    {"output_datatype", ATTR_INT},
     {"output_dtype", ATTR_INT},
+    {"output_height", ATTR_INT},
     {"output_padding", ATTR_INTS},
     {"output_shape", ATTR_INTS},
+    {"output_width", ATTR_INT},
+    {"p", ATTR_INT},
+    {"padding_mode", ATTR_STRING},
     {"pads", ATTR_INTS},
+    {"periodic", ATTR_INT},
     {"perm", ATTR_INTS},
     {"precision", ATTR_INT},
     {"ratio", ATTR_FLOAT},
+    {"reduction", ATTR_STRING},
+    {"reverse", ATTR_INT},
+    {"sampling_ratio", ATTR_INT},
     {"saturate", ATTR_INT},
     {"scales", ATTR_FLOATS},
     {"select_last_index", ATTR_INT},
     {"size", ATTR_INT},
+    {"sorted", ATTR_INT},
     {"spatial", ATTR_INT},
+    {"spatial_scale", ATTR_FLOAT},
     {"split", ATTR_INTS},
     {"start", ATTR_INT},
     {"starts", ATTR_INTS},
     {"stash_type", ATTR_INT},
     {"storage_order", ATTR_INT},
     {"strides", ATTR_INTS},
+    {"time_axis", ATTR_INT},
     {"to", ATTR_INT},
     {"training_mode", ATTR_INT},
     {"transA", ATTR_INT},
     {"transB", ATTR_INT},
+    {"upper", ATTR_INT},
     {"value", ATTR_TENSOR},
 };
 
@@ -139,6 +175,15 @@ attr_floats(const struct node *n, const char *name, int *count)
 
     *count = a == NULL ? 0 : a->n;
     return a == NULL ? NULL : a->floats;
+}
+
+const char *const *
+attr_strings(const struct node *n, const char *name, int *count)
+{
+    const struct attr *a = find_typed(n, name, ATTR_STRINGS);
+
+    *count = a == NULL ? 0 : a->n;
+    return a == NULL ? NULL : a->strings;
 }
 
 static struct attr *

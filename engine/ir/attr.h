@@ -61,6 +61,8 @@ const char *attr_string(const struct node *n, const char *name,
 /* The list and its length; NULL and 0 when absent. */
 const int64_t *attr_ints(const struct node *n, const char *name, int *count);
 const float *attr_floats(const struct node *n, const char *name, int *count);
+const char *const *attr_strings(const struct node *n, const char *name,
+                                int *count);
 
 /* Sets (adds or replaces) one; name and lists are copied into g's arena. */
 void attr_set_int(struct graph *g, struct node *n, const char *name, int64_t v);

@@ -43,6 +43,7 @@ result_dtype(const struct node *n, const struct fact *in)
     switch (n->op) {
     case OP_CAST:
         return (enum dtype)attr_int(n, "to", DTYPE_NONE);
+    case OP_NON_ZERO:
     case OP_SHAPE:
     case OP_SIZE:
     case OP_ARG_MAX:
@@ -56,6 +57,9 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_AND:
     case OP_OR:
     case OP_NOT:
+    case OP_XOR:
+    case OP_IS_INF:
+    case OP_IS_NAN:
         return DTYPE_BOOL;
     case OP_WHERE:
     case OP_DEQUANTIZE_LINEAR: /* that of the scale */
@@ -65,7 +69,10 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_QUANTIZE_LINEAR:
     case OP_DYNAMIC_QUANTIZE_LINEAR:
     case OP_CONSTANT_OF_SHAPE:
+    case OP_ONE_HOT:
         return DTYPE_NONE;
+    case OP_EYE_LIKE:
+        return (enum dtype)attr_int(n, "dtype", in[0].dtype);
     default:
         return in[0].dtype;
     }
@@ -100,6 +107,10 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_SHAPE:
     case OP_RANGE:
         return 1;
+    case OP_NON_ZERO:
+        return 2;
+    case OP_ONE_HOT:
+        return in[0].rank == SHAPE_UNKNOWN ? SHAPE_UNKNOWN : in[0].rank + 1;
     case OP_SIZE:
         return 0;
     case OP_RESHAPE:
@@ -122,12 +133,16 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
         return in[0].rank > in[1].rank ? in[0].rank : in[1].rank;
     case OP_ARG_MAX:
     case OP_ARG_MIN:
+    case OP_REDUCE_L1:
     case OP_REDUCE_L2:
+    case OP_REDUCE_LOG_SUM:
+    case OP_REDUCE_LOG_SUM_EXP:
     case OP_REDUCE_MAX:
     case OP_REDUCE_MEAN:
     case OP_REDUCE_MIN:
     case OP_REDUCE_PROD:
     case OP_REDUCE_SUM:
+    case OP_REDUCE_SUM_SQUARE:
         return attr_int(n, "keepdims", 1) ? in[0].rank : SHAPE_UNKNOWN;
     case OP_ADD:
     case OP_AND:
@@ -139,6 +154,7 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_LESS_EQUAL:
     case OP_MAX:
     case OP_MIN:
+    case OP_MOD:
     case OP_MUL:
     case OP_OR:
     case OP_POW:
@@ -146,8 +162,11 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_SUB:
     case OP_SUM:
     case OP_WHERE:
+    case OP_XOR:
         return broadcast_rank(n, f, g);
+    case OP_COMPRESS:
     case OP_EXPAND:
+    case OP_GATHER_ND:
     case OP_CONSTANT_OF_SHAPE:
         return SHAPE_UNKNOWN;
     default:

@@ -53,9 +53,20 @@ struct save {
 static bool
 is_reduction(const struct node *n)
 {
-    return n->op == OP_REDUCE_L2 || n->op == OP_REDUCE_MAX ||
-           n->op == OP_REDUCE_MEAN || n->op == OP_REDUCE_MIN ||
-           n->op == OP_REDUCE_PROD;
+    switch (n->op) {
+    case OP_REDUCE_L1:
+    case OP_REDUCE_L2:
+    case OP_REDUCE_LOG_SUM:
+    case OP_REDUCE_LOG_SUM_EXP:
+    case OP_REDUCE_MAX:
+    case OP_REDUCE_MEAN:
+    case OP_REDUCE_MIN:
+    case OP_REDUCE_PROD:
+    case OP_REDUCE_SUM_SQUARE:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static int

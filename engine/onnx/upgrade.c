@@ -273,7 +273,27 @@ pad_attrs(struct upgrade *u, int node, struct err *e)
     return v == 0 ? 0 : set_scalar(u, node, 2, "value", v, e);
 }
 
+/* TopK before 10. */
+static int
+top_k_attr(struct upgrade *u, int node, struct err *e)
+{
+    int64_t k = attr_int(node_of(u, node), "k", 0);
+
+    if (need_attr(u, node, "k", e) != 0)
+        return e->code;
+    attr_remove(node_of(u, node), "k");
+    return set_ints(u, node, 1, "k", &k, 1, e);
+}
+
 /* --- inputs that are attributes here ------------------------------------ */
+
+/* Reductions that give another number for a single one: |x|, not x. */
+static bool
+changes_one(enum op op)
+{
+    return op == OP_REDUCE_L1 || op == OP_REDUCE_L2 ||
+           op == OP_REDUCE_LOG_SUM || op == OP_REDUCE_SUM_SQUARE;
+}
 
 /* Reductions but ReduceSum from 18 on: axes came as an input. */
 static int
@@ -290,8 +310,8 @@ reduce_axes(struct upgrade *u, int node, struct err *e)
     set_input(u, node, 1, -1);
     if (n > 0)
         attr_set_ints(u->g, node_of(u, node), "axes", axes, n);
-    else if (noop && node_of(u, node)->op == OP_REDUCE_L2)
-        return refuse(e, "noop_with_empty_axes", 1); /* |x|, not x */
+    else if (noop && changes_one(node_of(u, node)->op))
+        return refuse(e, "noop_with_empty_axes", 1);
     else if (noop)
         become_identity(u, node);
     return 0;
@@ -403,6 +423,20 @@ cast_like(struct upgrade *u, int node, struct err *e)
     attr_remove(node_of(u, node), "saturate");
     set_input(u, node, 1, -1);
     attr_set_int(u->g, node_of(u, node), "to", like.dtype);
+    return 0;
+}
+
+static int
+eye_like(struct upgrade *u, int node, struct err *e)
+{
+    enum dtype t;
+
+    if (attr_find(node_of(u, node), "dtype") == NULL)
+        return 0;
+    if (dtype_import((int32_t)attr_int(node_of(u, node), "dtype", 0), &t, e) !=
+        0)
+        return e->code;
+    attr_set_int(u->g, node_of(u, node), "dtype", t);
     return 0;
 }
 
@@ -641,23 +675,34 @@ static const struct rule {
      11,
      LAST,
      {OP_DYNAMIC_QUANTIZE_LINEAR, 1, 1, 3, dynamic_quantize}},
+    {"EyeLike", 9, LAST, {OP_EYE_LIKE, 1, 1, 1, eye_like}},
+    {"Hardmax", 7, 12, {OP_HARDMAX, 1, 1, 1, softmax_rows}},
     {"LogSoftmax", 7, 12, {OP_LOG_SOFTMAX, 1, 1, 1, softmax_rows}},
     {"Mean", 7, LAST, {OP_SUM, 1, OP_MANY, 1, mean}},
     {"Pad", 7, 10, {OP_PAD, 1, 1, 1, pad_attrs}},
     {"Pad", 18, LAST, {OP_PAD, 2, 4, 1, pad_axes}},
     {"QuantizeLinear", 19, LAST, {OP_QUANTIZE_LINEAR, 2, 3, 1, quantize}},
     {"ReduceL2", 18, LAST, {OP_REDUCE_L2, 1, 2, 1, reduce_axes}},
+    {"ReduceL1", 18, LAST, {OP_REDUCE_L1, 1, 2, 1, reduce_axes}},
+    {"ReduceLogSum", 18, LAST, {OP_REDUCE_LOG_SUM, 1, 2, 1, reduce_axes}},
+    {"ReduceLogSumExp",
+     18,
+     LAST,
+     {OP_REDUCE_LOG_SUM_EXP, 1, 2, 1, reduce_axes}},
     {"ReduceMax", 18, LAST, {OP_REDUCE_MAX, 1, 2, 1, reduce_axes}},
     {"ReduceMean", 18, LAST, {OP_REDUCE_MEAN, 1, 2, 1, reduce_axes}},
     {"ReduceMin", 18, LAST, {OP_REDUCE_MIN, 1, 2, 1, reduce_axes}},
     {"ReduceProd", 18, LAST, {OP_REDUCE_PROD, 1, 2, 1, reduce_axes}},
     {"ReduceSum", 7, 12, {OP_REDUCE_SUM, 1, 1, 1, axes_attr}},
+    {"ReduceSumSquare", 18, LAST, {OP_REDUCE_SUM_SQUARE, 1, 2, 1, reduce_axes}},
     {"Resize", 10, 10, {OP_RESIZE, 2, 2, 1, resize_10}},
     {"Resize", 11, LAST, {OP_RESIZE, 1, 4, 1, resize}},
+    {"Scatter", 9, LAST, {OP_SCATTER_ELEMENTS, 3, 3, 1, NULL}},
     {"Slice", 7, 9, {OP_SLICE, 1, 1, 1, slice_attrs}},
     {"Softmax", 7, 12, {OP_SOFTMAX, 1, 1, 1, softmax_rows}},
     {"Split", 7, 12, {OP_SPLIT, 1, 1, OP_MANY, split_attrs}},
     {"Squeeze", 7, 12, {OP_SQUEEZE, 1, 1, 1, axes_attr}},
+    {"TopK", 7, 9, {OP_TOP_K, 1, 1, 2, top_k_attr}},
     {"Unsqueeze", 7, 12, {OP_UNSQUEEZE, 1, 1, 1, unsqueeze_attrs}},
     {"Upsample", 7, 8, {OP_RESIZE, 1, 1, 1, upsample_7}},
     {"Upsample", 9, LAST, {OP_RESIZE, 2, 2, 1, resize_10}},

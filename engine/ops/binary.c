@@ -7,6 +7,7 @@
  * by zero gives 0, as numpy does, and the quotient is cut toward zero.
  */
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "engine/ops/number.h"
@@ -45,6 +46,10 @@ binary_infer(struct graph *g, struct node *n, struct err *e)
     if (rule_type(g, n, 0, n->op == OP_PRELU ? TYPES_REAL : TYPES_NUMBER, e) !=
         0)
         return e->code;
+    if (n->op == OP_MOD && attr_int(n, "fmod", 0) == 0 &&
+        dtype_is_float(x->dtype))
+        return err_set(e, ERR_INVALID, "fmod is 0, but %s is %s", x->name,
+                       dtype_name(x->dtype));
     for (int i = 1; i < n->n_own; i++)
         if ((n->op == OP_POW ? rule_type(g, n, i, TYPES_NUMBER, e)
                              : rule_same_type(g, n, i, e)) != 0)
@@ -59,12 +64,24 @@ binary_infer(struct graph *g, struct node *n, struct err *e)
 }
 
 int
+bit_shift_infer(struct graph *g, struct node *n, struct err *e)
+{
+    const char *where = attr_string(n, "direction", "");
+
+    if (strcmp(where, "LEFT") != 0 && strcmp(where, "RIGHT") != 0)
+        return err_set(e, ERR_INVALID, "direction is \"%s\"", where);
+    if (rule_type(g, n, 0, TYPES_UNSIGNED, e) != 0)
+        return e->code;
+    return binary_infer(g, n, e);
+}
+
+int
 compare_infer(struct graph *g, struct node *n, struct err *e)
 {
     unsigned types = TYPES_NUMBER;
     struct shape out;
 
-    if (n->op == OP_AND || n->op == OP_OR)
+    if (n->op == OP_AND || n->op == OP_OR || n->op == OP_XOR)
         types = TYPE(BOOL);
     else if (n->op == OP_EQUAL)
         types |= TYPE(BOOL);
@@ -119,6 +136,7 @@ where_infer(struct graph *g, struct node *n, struct err *e)
     ROW(mul_##id, T, T, a *b)                                                  \
     ROW(div_##id, T, T, a / b)                                                 \
     ROW(prelu_##id, T, T, a < 0 ? a * b : a)                                   \
+    ROW(rem_##id, T, T, fmod(a, b))                                            \
     ROW(max_##id, T, T, a >= b ? a : b >= a ? b : a + b) /* a NaN stays */     \
     ROW(min_##id, T, T, a <= b ? a : b <= a ? b : a + b)
 REALS(REAL_ROWS)
@@ -132,10 +150,22 @@ REALS(REAL_ROWS)
     ROW(min_##id, T, T, a <= b ? a : b)
 INTS(INT_ROWS)
 
+/* What is left has the sign of a, or of b. */
 #define SIGNED_ROWS(id, T)                                                     \
+    ROW(rem_##id, T, T, b == 0 || b == -1 ? 0 : a % b)                         \
+    ROW(mod_##id, T, T,                                                        \
+        b == 0 || b == -1                      ? 0                             \
+        : a % b != 0 && (a % b < 0) != (b < 0) ? a % b + b                     \
+                                               : a % b)                        \
     ROW(div_##id, T, T, b == 0 ? 0 : b == -1 ? (T)(0 - (uint64_t)a) : a / b)
 SIGNED_INTS(SIGNED_ROWS)
-#define UNSIGNED_ROWS(id, T) ROW(div_##id, T, T, b == 0 ? 0 : a / b)
+/* More places than there are bits leave none. */
+#define UNSIGNED_ROWS(id, T)                                                   \
+    ROW(rem_##id, T, T, b == 0 ? 0 : a % b)                                    \
+    ROW(mod_##id, T, T, b == 0 ? 0 : a % b)                                    \
+    ROW(left_##id, T, T, b >= 8 * sizeof a ? 0 : (uint64_t)a << b)             \
+    ROW(right_##id, T, T, b >= 8 * sizeof a ? 0 : (uint64_t)a >> b)            \
+    ROW(div_##id, T, T, b == 0 ? 0 : a / b)
 UNSIGNED_INTS(UNSIGNED_ROWS)
 
 #define COMPARE_ROWS(id, T)                                                    \
@@ -148,6 +178,7 @@ NUMBERS(COMPARE_ROWS)
 
 ROW(and_bool, uint8_t, uint8_t, a != 0 && b != 0)
 ROW(or_bool, uint8_t, uint8_t, a != 0 || b != 0)
+ROW(xor_bool, uint8_t, uint8_t, (a != 0) != (b != 0))
 ROW(equal_bool, uint8_t, uint8_t, (a != 0) == (b != 0))
 
 /* Whole powers of integers wrap; 1 / x is 0 but for x = 1 and -1. */
@@ -187,6 +218,33 @@ pow_row(void *arg, int64_t n, char *const *p, const int64_t *step)
 
 /* --- kernels -------------------------------------------------------------- */
 
+static bool
+is_other(const struct node *n)
+{
+    if (n->op == OP_MOD)
+        return attr_int(n, "fmod", 0) != 0;
+    return n->op == OP_BIT_SHIFT &&
+           strcmp(attr_string(n, "direction", ""), "RIGHT") == 0;
+}
+
+/* Two operators have two rows a type: an attribute chooses the other one. */
+static walk_row *
+other_row_of(enum op op, enum dtype t)
+{
+    switch (op * 64 + (int)t) {
+#define CASE(op, name, id)                                                     \
+    case OP_##op * 64 + DTYPE_##id:                                            \
+        return name##_##id;
+#define REMAINDER(id, T) CASE(MOD, rem, id)
+#define RIGHT(id, T) CASE(BIT_SHIFT, right, id)
+        NUMBERS(REMAINDER)
+        UNSIGNED_INTS(RIGHT)
+#undef CASE
+    default:
+        return NULL;
+    }
+}
+
 static walk_row *
 row_of(enum op op, enum dtype t)
 {
@@ -207,7 +265,11 @@ row_of(enum op op, enum dtype t)
     CASE(GREATER_EQUAL, greater_equal, id)                                     \
     CASE(LESS, less, id)                                                       \
     CASE(LESS_EQUAL, less_equal, id)
+#define MODULO(id, T) CASE(MOD, mod, id)
+#define LEFT(id, T) CASE(BIT_SHIFT, left, id)
         NUMBERS(ARITHMETIC)
+        INTS(MODULO)
+        UNSIGNED_INTS(LEFT)
         CASE(PRELU, prelu, FLOAT)
         CASE(PRELU, prelu, DOUBLE)
 #undef CASE
@@ -215,6 +277,8 @@ row_of(enum op op, enum dtype t)
         return and_bool;
     case OP_OR * 64 + DTYPE_BOOL:
         return or_bool;
+    case OP_XOR * 64 + DTYPE_BOOL:
+        return xor_bool;
     case OP_EQUAL * 64 + DTYPE_BOOL:
         return equal_bool;
     default:
@@ -244,7 +308,8 @@ binary_prepare(const struct graph *g, const struct node *n, struct step *s,
     if (step_own(s, sizeof *b + (size_t)walks * sizeof b->walk[0], e) != 0)
         return e->code;
     b = s->own;
-    b->row = row_of(n->op, a->dtype);
+    b->row =
+        is_other(n) ? other_row_of(n->op, a->dtype) : row_of(n->op, a->dtype);
     b->n_walks = walks;
     for (int k = 0; k < walks; k++) {
         walk_begin(&b->walk[k], &y->shape);
@@ -317,6 +382,7 @@ where_run(const struct step *s, void *const *io, void *scratch, void *state,
            .run = binary_run, .done = step_done);
 BINARY(ADD)
 BINARY(AND)
+BINARY(BIT_SHIFT)
 BINARY(DIV)
 BINARY(EQUAL)
 BINARY(GREATER)
@@ -325,11 +391,13 @@ BINARY(LESS)
 BINARY(LESS_EQUAL)
 BINARY(MAX)
 BINARY(MIN)
+BINARY(MOD)
 BINARY(MUL)
 BINARY(OR)
 BINARY(POW)
 BINARY(PRELU)
 BINARY(SUB)
 BINARY(SUM)
+BINARY(XOR)
 KERNEL(WHERE, "where", .layout = KERNEL_SAME, .prepare = walk_prepare,
        .run = where_run, .done = step_done);

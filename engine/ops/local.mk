@@ -4,7 +4,9 @@ libops_a_SOURCES = \
 	engine/ops/cast.c \
 	engine/ops/concat.c \
 	engine/ops/conv.c \
+	engine/ops/diagonal.c \
 	engine/ops/gather.c \
+	engine/ops/line.c \
 	engine/ops/matmul.c \
 	engine/ops/move.c engine/ops/move.h \
 	engine/ops/norm.c \
@@ -19,6 +21,8 @@ libops_a_SOURCES = \
 	engine/ops/repeat.c \
 	engine/ops/resize.c \
 	engine/ops/rule.c engine/ops/rule.h \
+	engine/ops/scatter.c \
+	engine/ops/select.c \
 	engine/ops/shape.c \
 	engine/ops/slice.c \
 	engine/ops/softmax.c \

@@ -51,6 +51,14 @@ read_axes(const struct graph *g, const struct node *n, int rank,
     return 0;
 }
 
+/* Roots and logarithms. */
+static bool
+needs_real(enum op op)
+{
+    return op == OP_REDUCE_L2 || op == OP_REDUCE_LOG_SUM ||
+           op == OP_REDUCE_LOG_SUM_EXP;
+}
+
 int
 reduce_infer(struct graph *g, struct node *n, struct err *e)
 {
@@ -60,8 +68,8 @@ reduce_infer(struct graph *g, struct node *n, struct err *e)
     bool gone[SHAPE_MAX_RANK];
     struct shape out = {0};
 
-    if (rule_type(g, n, 0, n->op == OP_REDUCE_L2 ? TYPES_REAL : TYPES_NUMBER,
-                  e) != 0 ||
+    if (rule_type(g, n, 0, needs_real(n->op) ? TYPES_REAL : TYPES_NUMBER, e) !=
+            0 ||
         read_axes(g, n, x->shape.rank, gone, e) != 0)
         return e->code;
     for (int i = 0; i < x->shape.rank; i++) {
@@ -81,9 +89,9 @@ reduce_infer(struct graph *g, struct node *n, struct err *e)
 struct total {
     enum op op;
     enum dtype t;
-    bool last;     /* of equal extremes the last counts */
-    int64_t n, at; /* elements seen; where the extreme is */
-    double real;
+    bool last;            /* of equal extremes the last counts */
+    int64_t n, at;        /* elements seen; where the extreme is */
+    double real, largest; /* LogSumExp: the sum of exp(x - largest) */
     int64_t integer;
     uint64_t natural; /* extremes of uint64 */
 };
@@ -124,6 +132,37 @@ add_extreme(struct total *v, const char *p)
     v->at = take ? v->n : v->at;
 }
 
+/* No exponential overflows, whichever element is the largest. */
+static void
+add_exponential(struct total *v, double x)
+{
+    if (x == v->largest) {
+        v->real += isinf(x) && x < 0 ? 0 : 1;
+    } else if (x > v->largest) {
+        v->real = v->real * exp(v->largest - x) + 1;
+        v->largest = x;
+    } else {
+        v->real += exp(x - v->largest);
+    }
+}
+
+/* What a number counts for in a sum. */
+static double
+term(enum op op, double x)
+{
+    if (op == OP_REDUCE_L1)
+        return fabs(x);
+    return op == OP_REDUCE_L2 || op == OP_REDUCE_SUM_SQUARE ? x * x : x;
+}
+
+static uint64_t
+integer_term(enum op op, enum dtype t, uint64_t x)
+{
+    if (op == OP_REDUCE_L1 && t != DTYPE_UINT64 && (int64_t)x < 0)
+        return 0 - x;
+    return op == OP_REDUCE_SUM_SQUARE ? x * x : x;
+}
+
 static void
 add_number(struct total *v, const char *p)
 {
@@ -132,14 +171,17 @@ add_number(struct total *v, const char *p)
 
         if (v->op == OP_REDUCE_PROD)
             v->real *= x;
+        else if (v->op == OP_REDUCE_LOG_SUM_EXP)
+            add_exponential(v, x);
         else
-            v->real += v->op == OP_REDUCE_L2 ? x * x : x;
+            v->real += term(v->op, x);
     } else {
         uint64_t x = (uint64_t)number_int(v->t, p);
 
-        v->integer =
-            (int64_t)(v->op == OP_REDUCE_PROD ? (uint64_t)v->integer * x
-                                              : (uint64_t)v->integer + x);
+        v->integer = (int64_t)(v->op == OP_REDUCE_PROD
+                                   ? (uint64_t)v->integer * x
+                                   : (uint64_t)v->integer +
+                                         integer_term(v->op, v->t, x));
     }
 }
 
@@ -181,7 +223,7 @@ limit_of(enum dtype t, bool largest)
 static struct total
 total_begin(enum op op, enum dtype t, bool last)
 {
-    struct total v = {.op = op, .t = t, .last = last};
+    struct total v = {.op = op, .t = t, .last = last, .largest = -INFINITY};
 
     if (op == OP_REDUCE_PROD) {
         v.real = v.integer = 1;
@@ -214,6 +256,10 @@ total_end(const struct total *v, char *y)
     }
     if (v->op == OP_REDUCE_L2)
         real = sqrt(real);
+    else if (v->op == OP_REDUCE_LOG_SUM)
+        real = log(real);
+    else if (v->op == OP_REDUCE_LOG_SUM_EXP)
+        real = v->largest + log(real);
     if (v->t == DTYPE_FLOAT)
         *(float *)y = (float)real;
     else if (v->t == DTYPE_DOUBLE)
@@ -297,9 +343,13 @@ reduce_run(const struct step *s, void *const *io, void *scratch, void *state,
            .done = step_done);
 REDUCE(ARG_MAX)
 REDUCE(ARG_MIN)
+REDUCE(REDUCE_L1)
 REDUCE(REDUCE_L2)
+REDUCE(REDUCE_LOG_SUM)
+REDUCE(REDUCE_LOG_SUM_EXP)
 REDUCE(REDUCE_MAX)
 REDUCE(REDUCE_MEAN)
 REDUCE(REDUCE_MIN)
 REDUCE(REDUCE_PROD)
 REDUCE(REDUCE_SUM)
+REDUCE(REDUCE_SUM_SQUARE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Softmax and LogSoftmax along one axis, by the largest element, so that no
- * exponential overflows.
+ * exponential overflows; Hardmax, which is 1 there and 0 elsewhere.
  */
 #include <math.h>
 
@@ -56,6 +56,24 @@ row(enum dtype t, const void *x, void *y, int64_t at, int64_t n, int64_t step,
     }
 }
 
+/* The first of equals; a NaN is the largest. */
+static void
+hard_row(enum dtype t, const void *x, void *y, int64_t at, int64_t n,
+         int64_t step)
+{
+    int64_t best = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        double v = get(t, x, at + i * step);
+        double most = get(t, x, at + best * step);
+
+        if (v > most || (isnan(v) && !isnan(most)))
+            best = i;
+    }
+    for (int64_t i = 0; i < n; i++)
+        set(t, y, at + i * step, i == best);
+}
+
 /* x, y [outer,n,inner] */
 static int
 softmax_run(const struct step *s, void *const *io, void *scratch, void *state,
@@ -73,11 +91,18 @@ softmax_run(const struct step *s, void *const *io, void *scratch, void *state,
     n = x->shape.dim[axis];
     inner = shape_span(&x->shape, axis + 1, x->shape.rank);
     for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < inner; i++)
-            row(x->dtype, io[0], step_io_out(s, io, 0), o * n * inner + i, n,
-                inner, s->node->op == OP_LOG_SOFTMAX);
+        for (int64_t i = 0; i < inner; i++) {
+            const int64_t at = o * n * inner + i;
+
+            if (s->node->op == OP_HARDMAX)
+                hard_row(x->dtype, io[0], step_io_out(s, io, 0), at, n, inner);
+            else
+                row(x->dtype, io[0], step_io_out(s, io, 0), at, n, inner,
+                    s->node->op == OP_LOG_SOFTMAX);
+        }
     return 0;
 }
 
+KERNEL(HARDMAX, "softmax", .run = softmax_run);
 KERNEL(SOFTMAX, "softmax", .run = softmax_run);
 KERNEL(LOG_SOFTMAX, "softmax", .run = softmax_run);

@@ -48,9 +48,24 @@ gelu(double x, bool by_tanh)
     return 0.5 * x * (1 + erf(x * root_half));
 }
 
+static double
+softplus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
 FN(ABS, fabs(x))
+FN(ACOS, acos(x))
+FN(ACOSH, acosh(x))
+FN(ASIN, asin(x))
+FN(ASINH, asinh(x))
+FN(ATAN, atan(x))
+FN(ATANH, atanh(x))
 FN(CEIL, ceil(x))
+FN(CELU, x < 0 ? alpha * expm1(x / alpha) : x)
 FN(CLIP, clamp(x, alpha, beta))
+FN(COS, cos(x))
+FN(COSH, cosh(x))
 FN(ELU, x < 0 ? alpha * expm1(x) : x)
 FN(ERF, erf(x))
 FN(EXP, exp(x))
@@ -60,16 +75,24 @@ FN(HARD_SIGMOID, clamp(alpha *x + beta, 0, 1))
 FN(HARD_SWISH, x *clamp(x / 6 + 0.5, 0, 1))
 FN(LEAKY_RELU, x < 0 ? alpha * x : x)
 FN(LOG, log(x))
+FN(MISH, x *tanh(softplus(x)))
 FN(NEG, -x)
 FN(RECIPROCAL, 1 / x)
 FN(RELU, x < 0 ? 0 : x)
 FN(ROUND, nearbyint(x)) /* halves to even */
+FN(SELU, x > 0 ? beta * x : beta * alpha * expm1(x))
+FN(SHRINK, x<-alpha ? x + beta : x> alpha ? x - beta : 0)
 FN(SIGMOID, sigmoid(x))
 FN(SIGN, x > 0 ? 1 : x < 0 ? -1 : x)
-FN(SOFTPLUS, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
+FN(SIN, sin(x))
+FN(SINH, sinh(x))
+FN(SOFTPLUS, softplus(x))
+FN(SOFTSIGN, x / (1 + fabs(x)))
 FN(SQRT, sqrt(x))
 FN(SWISH, x *sigmoid(x))
+FN(TAN, tan(x))
 FN(TANH, tanh(x))
+FN(THRESHOLDED_RELU, x > alpha ? x : 0)
 
 unary_fn *
 unary_find(enum op op)
@@ -79,8 +102,17 @@ unary_find(enum op op)
     case OP_##id:                                                              \
         return fn_##id;
         CASE(ABS)
+        CASE(ACOS)
+        CASE(ACOSH)
+        CASE(ASIN)
+        CASE(ASINH)
+        CASE(ATAN)
+        CASE(ATANH)
         CASE(CEIL)
+        CASE(CELU)
         CASE(CLIP)
+        CASE(COS)
+        CASE(COSH)
         CASE(ELU)
         CASE(ERF)
         CASE(EXP)
@@ -90,16 +122,24 @@ unary_find(enum op op)
         CASE(HARD_SWISH)
         CASE(LEAKY_RELU)
         CASE(LOG)
+        CASE(MISH)
         CASE(NEG)
         CASE(RECIPROCAL)
         CASE(RELU)
         CASE(ROUND)
+        CASE(SELU)
+        CASE(SHRINK)
         CASE(SIGMOID)
         CASE(SIGN)
+        CASE(SIN)
+        CASE(SINH)
         CASE(SOFTPLUS)
+        CASE(SOFTSIGN)
         CASE(SQRT)
         CASE(SWISH)
+        CASE(TAN)
         CASE(TANH)
+        CASE(THRESHOLDED_RELU)
 #undef CASE
     default:
         return NULL;
@@ -170,6 +210,22 @@ struct unary {
     double alpha, beta;
 };
 
+/* Which attributes alpha and beta are, and what they are when absent. */
+static const struct {
+    enum op op;
+    const char *alpha, *beta;
+    float alpha_else, beta_else;
+} numbers[] = {
+    {OP_CELU, "alpha", NULL, 1, 0},
+    {OP_ELU, "alpha", NULL, 1, 0},
+    {OP_HARD_SIGMOID, "alpha", "beta", 0.2f, 0.5f},
+    {OP_LEAKY_RELU, "alpha", NULL, 0.01f, 0},
+    {OP_SELU, "alpha", "gamma", 1.67326319217681884765625f,
+     1.05070102214813232421875f},
+    {OP_SHRINK, "lambd", "bias", 0.5f, 0},
+    {OP_THRESHOLDED_RELU, "alpha", NULL, 1, 0},
+};
+
 static int
 unary_prepare(const struct graph *g, const struct node *n, struct step *s,
               struct weights *w, struct err *e)
@@ -181,13 +237,14 @@ unary_prepare(const struct graph *g, const struct node *n, struct step *s,
     (void)w;
     if (step_own(s, sizeof *u, e) != 0)
         return e->code;
-    if (n->op == OP_HARD_SIGMOID) {
-        alpha = attr_float(n, "alpha", 0.2f);
-        beta = attr_float(n, "beta", 0.5f);
-    } else if (n->op == OP_GELU) {
+    if (n->op == OP_GELU)
         alpha = strcmp(attr_string(n, "approximate", "none"), "tanh") == 0;
-    } else if (n->op == OP_ELU || n->op == OP_LEAKY_RELU) {
-        alpha = attr_float(n, "alpha", n->op == OP_ELU ? 1.0f : 0.01f);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (numbers[i].op != n->op)
+            continue;
+        alpha = attr_float(n, numbers[i].alpha, numbers[i].alpha_else);
+        if (numbers[i].beta != NULL)
+            beta = attr_float(n, numbers[i].beta, numbers[i].beta_else);
     }
     u = s->own;
     *u = (struct unary){unary_find(n->op), alpha, beta};
@@ -288,12 +345,55 @@ not_run(const struct step *s, void *const *io, void *scratch, void *state,
     return 0;
 }
 
+/* --- IsInf, IsNaN --------------------------------------------------------- */
+
+int
+is_infer(struct graph *g, struct node *n, struct err *e)
+{
+    const struct value *x = node_in(g, n, 0);
+
+    if (rule_type(g, n, 0, TYPES_REAL | TYPE(FLOAT16) | TYPE(BFLOAT16), e) != 0)
+        return e->code;
+    return rule_out(g, n, 0, DTYPE_BOOL, &x->shape, e);
+}
+
+static int
+is_run(const struct step *s, void *const *io, void *scratch, void *state,
+       struct err *e)
+{
+    const struct value *x = step_in(s, 0);
+    const bool nan = s->node->op == OP_IS_NAN;
+    const bool below = attr_int(s->node, "detect_negative", 1) != 0;
+    const bool above = attr_int(s->node, "detect_positive", 1) != 0;
+    const char *in = io[0];
+    uint8_t *out = step_io_out(s, io, 0);
+
+    (void)scratch;
+    (void)state;
+    (void)e;
+    for (size_t i = 0; i < shape_n(&x->shape); i++) {
+        double v = number_double(x->dtype, in + i * dtype_size(x->dtype));
+
+        out[i] = nan ? isnan(v) : isinf(v) && (v < 0 ? below : above);
+    }
+    return 0;
+}
+
 #define UNARY(id)                                                              \
     KERNEL(id, "unary", .layout = KERNEL_SAME, .prepare = unary_prepare,       \
            .run = unary_run, .done = step_done);
 UNARY(ABS)
+UNARY(ACOS)
+UNARY(ACOSH)
+UNARY(ASIN)
+UNARY(ASINH)
+UNARY(ATAN)
+UNARY(ATANH)
 UNARY(CEIL)
+UNARY(CELU)
 UNARY(CLIP)
+UNARY(COS)
+UNARY(COSH)
 UNARY(ELU)
 UNARY(ERF)
 UNARY(EXP)
@@ -303,14 +403,24 @@ UNARY(HARD_SIGMOID)
 UNARY(HARD_SWISH)
 UNARY(LEAKY_RELU)
 UNARY(LOG)
+UNARY(MISH)
 UNARY(NEG)
 UNARY(RECIPROCAL)
 UNARY(RELU)
 UNARY(ROUND)
+UNARY(SELU)
+UNARY(SHRINK)
 UNARY(SIGMOID)
 UNARY(SIGN)
+UNARY(SIN)
+UNARY(SINH)
 UNARY(SOFTPLUS)
+UNARY(SOFTSIGN)
 UNARY(SQRT)
 UNARY(SWISH)
+UNARY(TAN)
 UNARY(TANH)
+UNARY(THRESHOLDED_RELU)
 KERNEL(NOT, "not", .layout = KERNEL_SAME, .run = not_run);
+KERNEL(IS_INF, "is", .layout = KERNEL_SAME, .run = is_run);
+KERNEL(IS_NAN, "is", .layout = KERNEL_SAME, .run = is_run);

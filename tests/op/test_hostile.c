@@ -98,7 +98,8 @@ fill(enum dtype t, char *p, size_t n)
  *     w  weights of a Conv            t  weights of a ConvTranspose
  *     s  a scalar                     l  one integer an axis
  *     p  two integers an axis         f  one positive float an axis
- *     n  one integer                  -  absent
+ *     d  two                          -  absent
+ *     i  two indices of one axis      u  two slices of x
  *
  * before it, for another type than the first input's:
  *
@@ -161,6 +162,21 @@ static const struct form {
     {OP_MATMUL_INTEGER, "QxQxQsQs", {NULL}, 1},
     {OP_QUANTIZE_LINEAR, "FxFsQs", {"axis"}, 0},
     {OP_DEQUANTIZE_LINEAR, "QxFcQc", {"axis"}, 2},
+    {OP_BIT_SHIFT, "QxQx", {"direction"}, 0},
+    {OP_IS_INF, "Fx", {"detect_negative"}, 0},
+    {OP_XOR, "BxBs", {NULL}, 0},
+    {OP_GATHER_ELEMENTS, "xIx", {"axis"}, 1},
+    {OP_GATHER_ND, "xIi", {"batch_dims"}, 2},
+    {OP_SCATTER_ELEMENTS, "xIxx", {"axis", "reduction"}, 1},
+    {OP_SCATTER_ND, "xIiu", {"reduction"}, 1},
+    {OP_COMPRESS, "xBl", {"axis"}, 1},
+    {OP_TOP_K, "xIs", {"axis", "largest"}, 1},
+    {OP_CUM_SUM, "xIs", {"exclusive", "reverse"}, 1},
+    {OP_LP_NORMALIZATION, "Fx", {"axis", "p"}, 1},
+    {OP_ONE_HOT, "xIsd", {"axis"}, 0},
+    {OP_REVERSE_SEQUENCE, "xIc", {NULL}, 2},
+    {OP_EYE_LIKE, "x", {"k"}, 2},
+    {OP_TRILU, "xIs", {"upper"}, 2},
 };
 
 static const struct form *
@@ -200,6 +216,13 @@ shape_of(char letter, const struct shape *x)
         return s;
     case 's':
         return SCALAR;
+    case 'd':
+        return SHAPE(2);
+    case 'i':
+        return SHAPE(2, 1);
+    case 'u':
+        s.dim[0] = 2;
+        return s;
     case 'l':
     case 'f':
         return SHAPE((int64_t)x->rank);
@@ -264,6 +287,14 @@ static const char *const ints_names[] = {
 static const char *const float_names[] = {
     "alpha", "beta", "bias", "cubic_coeff_a", "epsilon", "extrapolation_value",
 };
+/* Words that an attribute takes. */
+static const struct {
+    const char *name, *words[5];
+} words[] = {
+    {"direction", {"LEFT", "RIGHT", "forward", "reverse", "bidirectional"}},
+    {"reduction", {"none", "add", "mul", "max", "min"}},
+};
+
 static const char *const strings[] = {
     "SAME_UPPER",
     "SAME_LOWER",
@@ -289,6 +320,15 @@ static const char *const strings[] = {
     "none",
     "\xff%s%n",
 };
+
+static const char *
+some_string(const char *name)
+{
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i].name, name) == 0 && chance(6) != 0)
+            return PICK(words[i].words);
+    return PICK(strings);
+}
 
 /* Numbers that may well suit: n of them, or of the rank, or by chance. */
 static void
@@ -327,7 +367,7 @@ add_attribute(struct one *c, const char *name, int rank)
         attr_set_float(c->g, c->n, name, some_float());
         break;
     case ATTR_STRING:
-        attr_set_string(c->g, c->n, name, PICK(strings));
+        attr_set_string(c->g, c->n, name, some_string(name));
         break;
     default:
         fail_msg("attribute %s has no type", name);

@@ -88,6 +88,71 @@ integer_division_never_traps(void **state)
 }
 
 static void
+remainders_have_a_sign(void **state)
+{
+    struct one c;
+
+    (void)state;
+    for (int fmod = 0; fmod < 2; fmod++) {
+        one_begin(&c);
+        IN_I(&c, SHAPE(6), 5, -5, 5, -5, INT64_MIN, 7);
+        IN_I(&c, SHAPE(6), 3, 3, -3, -3, -1, 0);
+        one_node(&c, OP_MOD, 1);
+        attr_set_int(c.g, c.n, "fmod", fmod);
+        if (fmod)
+            WANT_I(&c, 0, SHAPE(6), 2, -2, 2, -2, 0, 0);
+        else
+            WANT_I(&c, 0, SHAPE(6), 2, 1, -1, -2, 0, 0);
+        one_end(&c);
+    }
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(2), -5, 5);
+    IN_F(&c, SCALAR, 3);
+    one_node(&c, OP_MOD, 1);
+    attr_set_int(c.g, c.n, "fmod", 1);
+    WANT_F(&c, 0, SHAPE(2), -2, 2);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(1), 5);
+    IN_F(&c, SCALAR, 3);
+    one_node(&c, OP_MOD, 1);
+    one_fails(&c, ERR_INVALID, "fmod is 0");
+    one_end(&c);
+}
+
+static void
+bits_are_shifted_out(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(3), 0x81, 0xff, 1);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(3), 1, 8, 255);
+    one_node(&c, OP_BIT_SHIFT, 1);
+    attr_set_string(c.g, c.n, "direction", "LEFT");
+    ONE_WANT(&c, 0, UINT8, uint8_t, SHAPE(3), 2, 0, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, UINT64, uint64_t, SHAPE(2), UINT64_MAX, UINT64_MAX);
+    ONE_IN(&c, UINT64, uint64_t, SHAPE(2), 63, 64);
+    one_node(&c, OP_BIT_SHIFT, 1);
+    attr_set_string(c.g, c.n, "direction", "RIGHT");
+    ONE_WANT(&c, 0, UINT64, uint64_t, SHAPE(2), 1, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(1), 1);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(1), 1);
+    one_node(&c, OP_BIT_SHIFT, 1);
+    one_fails(&c, ERR_INVALID, "direction is \"\"");
+    one_end(&c);
+}
+
+static void
 powers_of_mixed_types(void **state)
 {
     struct one c;
@@ -211,6 +276,8 @@ main(void)
         cmocka_unit_test(broadcasts_both_ways),
         cmocka_unit_test(extremes_keep_nan),
         cmocka_unit_test(integer_division_never_traps),
+        cmocka_unit_test(remainders_have_a_sign),
+        cmocka_unit_test(bits_are_shifted_out),
         cmocka_unit_test(powers_of_mixed_types),
         cmocka_unit_test(variadic_with_one_and_many),
         cmocka_unit_test(channels_last_operands),

@@ -159,6 +159,45 @@ integers_of_64_bits_stay_exact(void **state)
 }
 
 static void
+logarithms_of_sums(void **state)
+{
+    static const struct {
+        enum op op;
+        float x[2], y;
+    } cases[] = {
+        {OP_REDUCE_LOG_SUM_EXP, {1000, 1000}, 1000.6931f},
+        {OP_REDUCE_LOG_SUM_EXP, {-1000, -INFINITY}, -1000},
+        {OP_REDUCE_LOG_SUM_EXP, {-INFINITY, -INFINITY}, -INFINITY},
+        {OP_REDUCE_LOG_SUM_EXP, {INFINITY, 1}, INFINITY},
+        {OP_REDUCE_LOG_SUM_EXP, {NAN, 1}, NAN},
+        {OP_REDUCE_LOG_SUM, {1, 3}, 1.3862944f},
+        {OP_REDUCE_L1, {-1, 3}, 4},
+        {OP_REDUCE_SUM_SQUARE, {-1, 3}, 10},
+    };
+    struct one c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        one_begin(&c);
+        one_in(&c, DTYPE_FLOAT, &SHAPE(2), cases[i].x);
+        one_node(&c, cases[i].op, 1);
+        WANT_F(&c, 0, SHAPE(1), cases[i].y);
+        one_end(&c);
+    }
+    one_begin(&c);
+    IN_I(&c, SHAPE(2), -3, 4);
+    one_node(&c, OP_REDUCE_L1, 1);
+    WANT_I(&c, 0, SHAPE(1), 7);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_I(&c, SHAPE(2), -3, 4);
+    one_node(&c, OP_REDUCE_LOG_SUM, 1);
+    one_fails(&c, ERR_UNSUPPORTED, "not supported here");
+    one_end(&c);
+}
+
+static void
 refuses_axes(void **state)
 {
     struct one c;
@@ -189,6 +228,7 @@ main(void)
         cmocka_unit_test(first_or_last_extreme),
         cmocka_unit_test(nan_wins),
         cmocka_unit_test(integers_of_64_bits_stay_exact),
+        cmocka_unit_test(logarithms_of_sums),
         cmocka_unit_test(refuses_axes),
     };
 

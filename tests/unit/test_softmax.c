@@ -71,6 +71,25 @@ axes_in_the_middle_and_none(void **state)
     one_end(&c);
 }
 
+static void
+hardmax_is_the_first_of_equals(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c);
+    IN_F(&c, SHAPE(2, 3), 1, 3, 3, 5, NAN, 7);
+    one_node(&c, OP_HARDMAX, 1);
+    WANT_F(&c, 0, SHAPE(2, 3), 0, 1, 0, 0, 1, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(2, 0), 0);
+    one_node(&c, OP_HARDMAX, 1);
+    WANT_F(&c, 0, SHAPE(2, 0), 0);
+    one_end(&c);
+}
+
 int
 main(void)
 {
@@ -78,6 +97,7 @@ main(void)
         cmocka_unit_test(large_numbers_do_not_overflow),
         cmocka_unit_test(infinities_and_nan),
         cmocka_unit_test(axes_in_the_middle_and_none),
+        cmocka_unit_test(hardmax_is_the_first_of_equals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,22 @@ hostile_numbers_follow_ieee(void **state)
         {OP_ELU, -200, -1},
         {OP_LEAKY_RELU, -200, -2},
         {OP_CLIP, NAN, NAN},
+        {OP_ACOS, 2, NAN},
+        {OP_ACOSH, 0.5f, NAN},
+        {OP_ATAN, -INFINITY, -1.57079633f},
+        {OP_ATANH, 1, INFINITY},
+        {OP_CELU, -200, -1},
+        {OP_COSH, 200, INFINITY},
+        {OP_MISH, -200, 0},
+        {OP_MISH, 200, 200},
+        {OP_SELU, -200, -1.75809934f},
+        {OP_SELU, NAN, NAN},
+        {OP_SHRINK, 0.5f, 0},
+        {OP_SHRINK, -0.75f, -0.75f},
+        {OP_SIN, INFINITY, NAN},
+        {OP_SOFTSIGN, -3, -0.75f},
+        {OP_THRESHOLDED_RELU, 1, 0},
+        {OP_THRESHOLDED_RELU, 1.5f, 1.5f},
     };
 
     (void)state;
@@ -141,6 +157,32 @@ refuses_types_and_bounds(void **state)
     one_end(&c);
 }
 
+static void
+tells_infinite_and_not_a_number(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c);
+    IN_F(&c, SHAPE(4), NAN, INFINITY, -INFINITY, 1);
+    one_node(&c, OP_IS_NAN, 1);
+    ONE_WANT(&c, 0, BOOL, uint8_t, SHAPE(4), 1, 0, 0, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(4), NAN, INFINITY, -INFINITY, 1);
+    one_node(&c, OP_IS_INF, 1);
+    attr_set_int(c.g, c.n, "detect_negative", 0);
+    ONE_WANT(&c, 0, BOOL, uint8_t, SHAPE(4), 0, 1, 0, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, FLOAT16, uint16_t, SHAPE(3), 0x7c00, 0xfc00, 0x7e00);
+    one_node(&c, OP_IS_INF, 1);
+    ONE_WANT(&c, 0, BOOL, uint8_t, SHAPE(3), 1, 1, 0);
+    one_end(&c);
+}
+
 int
 main(void)
 {
@@ -149,6 +191,7 @@ main(void)
         cmocka_unit_test(integers_wrap_and_clip),
         cmocka_unit_test(clip_takes_the_high_bound_last),
         cmocka_unit_test(empty_and_scalar_tensors_work),
+        cmocka_unit_test(tells_infinite_and_not_a_number),
         cmocka_unit_test(refuses_types_and_bounds),
     };
 
