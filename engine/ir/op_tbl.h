@@ -78,33 +78,41 @@ OP(XOR, "", "Xor", 7, 2, 2, 1, compare_infer)
 /* conv.c */
 OP(CONV, "", "Conv", 11, 2, 3, 1, conv_infer)
 OP(CONV_TRANSPOSE, "", "ConvTranspose", 11, 2, 3, 1, conv_transpose_infer)
+OP(CONV_INTEGER, "", "ConvInteger", 10, 2, 4, 1, conv_integer_infer)
 /* pool.c */
 OP(AVERAGE_POOL, "", "AveragePool", 11, 1, 1, 1, pool_infer)
 OP(GLOBAL_AVERAGE_POOL, "", "GlobalAveragePool", 1, 1, 1, 1, global_pool_infer)
 OP(GLOBAL_MAX_POOL, "", "GlobalMaxPool", 1, 1, 1, 1, global_pool_infer)
+OP(LP_POOL, "", "LpPool", 11, 1, 1, 1, pool_infer)
 OP(MAX_POOL, "", "MaxPool", 12, 1, 1, 2, pool_infer)
-/* matmul.c */
+/* einsum.c, matmul.c */
+OP(EINSUM, "", "Einsum", 12, 1, OP_MANY, 1, einsum_infer)
 OP(GEMM, "", "Gemm", 13, 2, 3, 1, gemm_infer)
 OP(MATMUL, "", "MatMul", 13, 2, 2, 1, matmul_infer)
 OP(MATMUL_INTEGER, "", "MatMulInteger", 10, 2, 4, 1, matmul_infer)
 /* norm.c */
 OP(BATCH_NORMALIZATION, "", "BatchNormalization", 15, 5, 5, 1, norm_infer)
+OP(GROUP_NORMALIZATION, "", "GroupNormalization", 21, 3, 3, 1, group_norm_infer)
 OP(INSTANCE_NORMALIZATION, "", "InstanceNormalization", 6, 3, 3, 1, norm_infer)
 OP(LAYER_NORMALIZATION, "", "LayerNormalization", 17, 2, 3, 3, layer_norm_infer)
 OP(LRN, "", "LRN", 13, 1, 1, 1, norm_infer)
-/* reduce.c: axes is an attribute (opset < 18), but for ReduceSum */
+/* recurrent.c */
+OP(GRU, "", "GRU", 14, 3, 6, 2, recurrent_infer)
+OP(LSTM, "", "LSTM", 14, 3, 8, 3, recurrent_infer)
+OP(RNN, "", "RNN", 14, 3, 6, 2, recurrent_infer)
+/* reduce.c: axes is an attribute (opset < 18) where it is known */
 OP(ARG_MAX, "", "ArgMax", 13, 1, 1, 1, reduce_infer)
 OP(ARG_MIN, "", "ArgMin", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_L1, "", "ReduceL1", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_L2, "", "ReduceL2", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_LOG_SUM, "", "ReduceLogSum", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_LOG_SUM_EXP, "", "ReduceLogSumExp", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_MAX, "", "ReduceMax", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_MEAN, "", "ReduceMean", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_MIN, "", "ReduceMin", 13, 1, 1, 1, reduce_infer)
-OP(REDUCE_PROD, "", "ReduceProd", 13, 1, 1, 1, reduce_infer)
+OP(REDUCE_L1, "", "ReduceL1", 13, 1, 2, 1, reduce_infer)
+OP(REDUCE_L2, "", "ReduceL2", 13, 1, 2, 1, reduce_infer)
+OP(REDUCE_LOG_SUM, "", "ReduceLogSum", 13, 1, 2, 1, reduce_infer)
+OP(REDUCE_LOG_SUM_EXP, "", "ReduceLogSumExp", 13, 1, 2, 1, reduce_infer)
+OP(REDUCE_MAX, "", "ReduceMax", 13, 1, 2, 1, reduce_infer)
+OP(REDUCE_MEAN, "", "ReduceMean", 13, 1, 2, 1, reduce_infer)
+OP(REDUCE_MIN, "", "ReduceMin", 13, 1, 2, 1, reduce_infer)
+OP(REDUCE_PROD, "", "ReduceProd", 13, 1, 2, 1, reduce_infer)
 OP(REDUCE_SUM, "", "ReduceSum", 13, 1, 2, 1, reduce_infer)
-OP(REDUCE_SUM_SQUARE, "", "ReduceSumSquare", 13, 1, 1, 1, reduce_infer)
+OP(REDUCE_SUM_SQUARE, "", "ReduceSumSquare", 13, 1, 2, 1, reduce_infer)
 /* softmax.c */
 OP(HARDMAX, "", "Hardmax", 13, 1, 1, 1, softmax_infer)
 OP(LOG_SOFTMAX, "", "LogSoftmax", 13, 1, 1, 1, softmax_infer)
@@ -139,16 +147,26 @@ OP(SCATTER_ND, "", "ScatterND", 16, 3, 3, 1, scatter_nd_infer)
 OP(COMPRESS, "", "Compress", 11, 2, 2, 1, compress_infer)
 OP(NON_ZERO, "", "NonZero", 13, 1, 1, 1, non_zero_infer)
 OP(TOP_K, "", "TopK", 11, 2, 2, 2, top_k_infer)
+/* suppress.c */
+OP(NON_MAX_SUPPRESSION, "", "NonMaxSuppression", 11, 2, 5, 1, suppress_infer)
 /* line.c: each line along an axis by itself */
 OP(CUM_SUM, "", "CumSum", 14, 2, 2, 1, cum_sum_infer)
 OP(LP_NORMALIZATION, "", "LpNormalization", 1, 1, 1, 1, lp_normalization_infer)
 OP(ONE_HOT, "", "OneHot", 11, 3, 3, 1, one_hot_infer)
 OP(REVERSE_SEQUENCE, "", "ReverseSequence", 10, 2, 2, 1, reverse_sequence_infer)
+/* fourier.c */
+OP(BLACKMAN_WINDOW, "", "BlackmanWindow", 17, 1, 1, 1, window_infer)
+OP(DFT, "", "DFT", 17, 1, 3, 1, dft_infer)
+OP(HAMMING_WINDOW, "", "HammingWindow", 17, 1, 1, 1, window_infer)
+OP(HANN_WINDOW, "", "HannWindow", 17, 1, 1, 1, window_infer)
+OP(STFT, "", "STFT", 17, 2, 4, 1, stft_infer)
 /* diagonal.c */
 OP(EYE_LIKE, "", "EyeLike", 9, 1, 1, 1, eye_like_infer)
 OP(TRILU, "", "Trilu", 14, 1, 2, 1, trilu_infer)
-/* resize.c */
+/* grid_sample.c, resize.c, roi.c: places between elements */
+OP(GRID_SAMPLE, "", "GridSample", 16, 2, 2, 1, grid_sample_infer)
 OP(RESIZE, "", "Resize", 13, 1, 4, 1, resize_infer)
+OP(ROI_ALIGN, "", "RoiAlign", 16, 3, 3, 1, roi_align_infer)
 /* quantize.c */
 OP(QUANTIZE_LINEAR, "", "QuantizeLinear", 13, 2, 3, 1, quantize_infer)
 OP(DEQUANTIZE_LINEAR, "", "DequantizeLinear", 13, 2, 3, 1, dequantize_infer)

@@ -43,6 +43,7 @@ result_dtype(const struct node *n, const struct fact *in)
     switch (n->op) {
     case OP_CAST:
         return (enum dtype)attr_int(n, "to", DTYPE_NONE);
+    case OP_NON_MAX_SUPPRESSION:
     case OP_NON_ZERO:
     case OP_SHAPE:
     case OP_SIZE:
@@ -64,12 +65,16 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_WHERE:
     case OP_DEQUANTIZE_LINEAR: /* that of the scale */
         return in[1].dtype;
+    case OP_CONV_INTEGER:
     case OP_MATMUL_INTEGER:
         return DTYPE_INT32;
     case OP_QUANTIZE_LINEAR:
     case OP_DYNAMIC_QUANTIZE_LINEAR:
     case OP_CONSTANT_OF_SHAPE:
     case OP_ONE_HOT:
+    case OP_BLACKMAN_WINDOW:
+    case OP_HAMMING_WINDOW:
+    case OP_HANN_WINDOW:
         return DTYPE_NONE;
     case OP_EYE_LIKE:
         return (enum dtype)attr_int(n, "dtype", in[0].dtype);
@@ -104,9 +109,18 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_GEMM:
     case OP_FLATTEN:
         return 2;
+    case OP_GRU:
+    case OP_LSTM:
+    case OP_RNN:
+    case OP_STFT:
+        return 4;
+    case OP_BLACKMAN_WINDOW:
+    case OP_HAMMING_WINDOW:
+    case OP_HANN_WINDOW:
     case OP_SHAPE:
     case OP_RANGE:
         return 1;
+    case OP_NON_MAX_SUPPRESSION:
     case OP_NON_ZERO:
         return 2;
     case OP_ONE_HOT:
@@ -165,6 +179,7 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_XOR:
         return broadcast_rank(n, f, g);
     case OP_COMPRESS:
+    case OP_EINSUM:
     case OP_EXPAND:
     case OP_GATHER_ND:
     case OP_CONSTANT_OF_SHAPE:

@@ -85,8 +85,23 @@ check_node(const struct node *n, struct err *e)
 
 /* The oldest opset in which this node means what it means here. */
 static int
-since(const struct node *n)
+since(const struct graph *g, const struct node *n)
 {
+    const char *mode;
+
+    if (n->op == OP_GROUP_NORMALIZATION && node_in(g, n, 1)->shape.rank == 1 &&
+        node_in(g, n, 1)->shape.dim[0] == attr_int(n, "num_groups", 0))
+        return 18; /* one number a group */
+    if (is_reduction(n) && n->n_in > 1)
+        return REDUCE_AXES_OPSET;
+    if (n->op == OP_LP_POOL && (attr_find(n, "dilations") != NULL ||
+                                attr_find(n, "ceil_mode") != NULL))
+        return 18;
+    if (n->op == OP_DFT && attr_find(n, "axis") == NULL)
+        return 20;
+    mode = n->op == OP_GRID_SAMPLE ? attr_string(n, "mode", "") : "";
+    if (strcmp(mode, "linear") == 0 || strcmp(mode, "cubic") == 0)
+        return 20;
     if (n->op == OP_SPLIT && attr_find(n, "num_outputs") != NULL)
         return REDUCE_AXES_OPSET;
     if (n->op == OP_RESIZE &&
@@ -111,8 +126,8 @@ survey(struct save *s, struct err *e)
             continue;
         if (check_node(n, e) != 0)
             return e->code;
-        if (since(n) > s->opset)
-            s->opset = since(n);
+        if (since(g, n) > s->opset)
+            s->opset = since(g, n);
         for (int k = 0; k < n->n_in; k++)
             if (n->in[k] >= 0)
                 s->read[n->in[k]] = true;

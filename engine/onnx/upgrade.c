@@ -304,6 +304,9 @@ reduce_axes(struct upgrade *u, int node, struct err *e)
     int n = 0;
 
     if (has_input(u, node, 1) &&
+        node_in(u->g, node_of(u, node), 1)->data == NULL)
+        return 0; /* a constant, it is to be hoped, when shapes are known */
+    if (has_input(u, node, 1) &&
         const_ints(u, node, 1, "axes", axes, SHAPE_MAX_RANK, &n, e) != 0)
         return e->code;
     attr_remove(node_of(u, node), "noop_with_empty_axes");
@@ -376,6 +379,42 @@ dropout(struct upgrade *u, int node, struct err *e)
     become_identity(u, node);
     drop_outputs(u, node, 1);
     return 0;
+}
+
+/* The accumulator's type is always wide enough here. */
+static int
+group_normalization(struct upgrade *u, int node, struct err *e)
+{
+    if (need_attr(u, node, "num_groups", e) != 0)
+        return e->code;
+    attr_remove(node_of(u, node), "stash_type");
+    return 0;
+}
+
+/* Less its mean, divided by its deviation; ONNX adds 1e-9 to that. */
+static int
+mean_variance(struct upgrade *u, int node, struct err *e)
+{
+    static const int64_t usual[] = {0, 2, 3};
+    int n, add, x = node_of(u, node)->in[0];
+    const int64_t *axes = attr_ints(node_of(u, node), "axes", &n);
+    int average = between(u, node, "mean"), less = between(u, node, "less");
+    int square = between(u, node, "square"), sum = between(u, node, "variance");
+    int root = between(u, node, "deviation"), by = between(u, node, "divisor");
+    int out = redirect_output(u, node, average), last;
+
+    if (axes == NULL)
+        attr_set_ints(u->g, node_of(u, node), "axes", usual, n = 3);
+    axes = attr_ints(node_of(u, node), "axes", &n);
+    append(u, node, OP_SUB, (const int[]){x, average}, 2, less);
+    append(u, node, OP_MUL, (const int[]){less, less}, 2, square);
+    last = append(u, node, OP_REDUCE_MEAN, &square, 1, sum);
+    attr_set_ints(u->g, node_of(u, last), "axes", axes, n);
+    append(u, node, OP_SQRT, &sum, 1, root);
+    facts_set(&u->facts, root, facts_get(&u->facts, u->g, x));
+    add = append(u, node, OP_ADD, &root, 1, by);
+    append(u, node, OP_DIV, (const int[]){less, by}, 2, out);
+    return set_scalar(u, add, 1, "epsilon", 1e-9f, e);
 }
 
 /* --- elementwise -------------------------------------------------------- */
@@ -583,6 +622,41 @@ upsample_7(struct upgrade *u, int node, struct err *e)
     return set_const(u, node, 2, "scales", DTYPE_FLOAT, &SHAPE(n), scales, e);
 }
 
+/* Before 16 regions were not moved by half a pixel. */
+static int
+roi_align_10(struct upgrade *u, int node, struct err *e)
+{
+    (void)e;
+    attr_set_string(u->g, node_of(u, node), "coordinate_transformation_mode",
+                    "output_half_pixel");
+    return 0;
+}
+
+/* --- spectra ------------------------------------------------------------ */
+
+/* From 20 on the axis is an input with another default. */
+static int
+dft_17(struct upgrade *u, int node, struct err *e)
+{
+    (void)e;
+    attr_set_int(u->g, node_of(u, node), "axis",
+                 attr_int(node_of(u, node), "axis", 1));
+    return 0;
+}
+
+/* The type is a number of ONNX's. */
+static int
+spectral_window(struct upgrade *u, int node, struct err *e)
+{
+    int64_t type = attr_int(node_of(u, node), "output_datatype", DTYPE_FLOAT);
+    enum dtype t;
+
+    if (dtype_import((int32_t)type, &t, e) != 0)
+        return err_wrap(e, "attribute output_datatype");
+    attr_set_int(u->g, node_of(u, node), "output_datatype", t);
+    return 0;
+}
+
 /* --- quantization ------------------------------------------------------- */
 
 static int
@@ -661,6 +735,10 @@ static const struct rule {
      14,
      LAST,
      {OP_BATCH_NORMALIZATION, 5, 5, 3, batch_normalization}},
+    {"BlackmanWindow",
+     17,
+     LAST,
+     {OP_BLACKMAN_WINDOW, 1, 1, 1, spectral_window}},
     {"Cast", 7, LAST, {OP_CAST, 1, 1, 1, cast}},
     {"CastLike", 15, LAST, {OP_CAST, 2, 2, 1, cast_like}},
     {"Clip", 7, 10, {OP_CLIP, 1, 1, 1, clip_attrs}},
@@ -668,6 +746,7 @@ static const struct rule {
      9,
      LAST,
      {OP_CONSTANT_OF_SHAPE, 1, 1, 1, constant_of_shape}},
+    {"DFT", 17, 19, {OP_DFT, 1, 2, 1, dft_17}},
     {"DequantizeLinear", 19, LAST, {OP_DEQUANTIZE_LINEAR, 2, 3, 1, dequantize}},
     {"Dropout", 7, 11, {OP_IDENTITY, 1, 1, 2, dropout}},
     {"Dropout", 12, LAST, {OP_IDENTITY, 1, 3, 2, dropout}},
@@ -676,9 +755,19 @@ static const struct rule {
      LAST,
      {OP_DYNAMIC_QUANTIZE_LINEAR, 1, 1, 3, dynamic_quantize}},
     {"EyeLike", 9, LAST, {OP_EYE_LIKE, 1, 1, 1, eye_like}},
+    {"GroupNormalization",
+     18,
+     LAST,
+     {OP_GROUP_NORMALIZATION, 3, 3, 1, group_normalization}},
+    {"HammingWindow", 17, LAST, {OP_HAMMING_WINDOW, 1, 1, 1, spectral_window}},
+    {"HannWindow", 17, LAST, {OP_HANN_WINDOW, 1, 1, 1, spectral_window}},
     {"Hardmax", 7, 12, {OP_HARDMAX, 1, 1, 1, softmax_rows}},
     {"LogSoftmax", 7, 12, {OP_LOG_SOFTMAX, 1, 1, 1, softmax_rows}},
     {"Mean", 7, LAST, {OP_SUM, 1, OP_MANY, 1, mean}},
+    {"MeanVarianceNormalization",
+     9,
+     LAST,
+     {OP_REDUCE_MEAN, 1, 1, 1, mean_variance}},
     {"Pad", 7, 10, {OP_PAD, 1, 1, 1, pad_attrs}},
     {"Pad", 18, LAST, {OP_PAD, 2, 4, 1, pad_axes}},
     {"QuantizeLinear", 19, LAST, {OP_QUANTIZE_LINEAR, 2, 3, 1, quantize}},
@@ -697,6 +786,7 @@ static const struct rule {
     {"ReduceSumSquare", 18, LAST, {OP_REDUCE_SUM_SQUARE, 1, 2, 1, reduce_axes}},
     {"Resize", 10, 10, {OP_RESIZE, 2, 2, 1, resize_10}},
     {"Resize", 11, LAST, {OP_RESIZE, 1, 4, 1, resize}},
+    {"RoiAlign", 10, 15, {OP_ROI_ALIGN, 3, 3, 1, roi_align_10}},
     {"Scatter", 9, LAST, {OP_SCATTER_ELEMENTS, 3, 3, 1, NULL}},
     {"Slice", 7, 9, {OP_SLICE, 1, 1, 1, slice_attrs}},
     {"Softmax", 7, 12, {OP_SOFTMAX, 1, 1, 1, softmax_rows}},

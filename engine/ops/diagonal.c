@@ -36,7 +36,7 @@ eye_like_run(const struct step *s, void *const *io, void *scratch, void *state,
     (void)scratch;
     (void)state;
     (void)e;
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; cols > 0 && r < rows; r++)
         for (int64_t c = 0; c < cols; c++, to += dtype_size(y->dtype)) {
             int64_t one = c - r == k;
 
@@ -81,7 +81,7 @@ trilu_run(const struct step *s, void *const *io, void *scratch, void *state,
     (void)scratch;
     (void)state;
     (void)e;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; cols > 0 && i < n; i++)
         for (int64_t c = 0; c < cols; c++, from += size, to += size) {
             int64_t off = c - i % rows;
 

@@ -10,7 +10,7 @@
 #include "engine/ops/number.h"
 #include "engine/ops/rule.h"
 
-/* A tensor as [outer,n,inner] around an axis. */
+/* A tensor as [outer,n,inner] around an axis; of an empty one outer is 0. */
 struct lines {
     int64_t outer, n, inner;
 };
@@ -18,8 +18,8 @@ struct lines {
 static struct lines
 lines_of(const struct shape *s, int axis)
 {
-    return (struct lines){shape_span(s, 0, axis), s->dim[axis],
-                          shape_span(s, axis + 1, s->rank)};
+    return (struct lines){shape_n(s) == 0 ? 0 : shape_span(s, 0, axis),
+                          s->dim[axis], shape_span(s, axis + 1, s->rank)};
 }
 
 /* --- CumSum -----------------------------------------------------------------

@@ -4,8 +4,12 @@ libops_a_SOURCES = \
 	engine/ops/cast.c \
 	engine/ops/concat.c \
 	engine/ops/conv.c \
+	engine/ops/conv_integer.c \
 	engine/ops/diagonal.c \
+	engine/ops/einsum.c \
+	engine/ops/fourier.c \
 	engine/ops/gather.c \
+	engine/ops/grid_sample.c \
 	engine/ops/line.c \
 	engine/ops/matmul.c \
 	engine/ops/move.c engine/ops/move.h \
@@ -17,15 +21,18 @@ libops_a_SOURCES = \
 	engine/ops/pool.c \
 	engine/ops/post.c \
 	engine/ops/quantize.c \
+	engine/ops/recurrent.c \
 	engine/ops/reduce.c \
 	engine/ops/repeat.c \
 	engine/ops/resize.c \
+	engine/ops/roi.c \
 	engine/ops/rule.c engine/ops/rule.h \
 	engine/ops/scatter.c \
 	engine/ops/select.c \
 	engine/ops/shape.c \
 	engine/ops/slice.c \
 	engine/ops/softmax.c \
+	engine/ops/suppress.c \
 	engine/ops/unary.c \
 	engine/ops/view.c \
 	engine/ops/walk.c engine/ops/walk.h

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * BatchNormalization (inference), InstanceNormalization, LayerNormalization,
- * LRN.  Means and variances are summed in double precision.
+ * BatchNormalization (inference), GroupNormalization, InstanceNormalization,
+ * LayerNormalization, LRN.  Means and variances are summed in double precision.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -71,6 +71,29 @@ layer_norm_infer(struct graph *g, struct node *n, struct err *e)
     return rule_out(g, n, 0, x->dtype, &x->shape, e);
 }
 
+/* Scale and bias have one number a channel or, before opset 21, a group. */
+int
+group_norm_infer(struct graph *g, struct node *n, struct err *e)
+{
+    const struct value *x = node_in(g, n, 0);
+    const struct shape *scale = &node_in(g, n, 1)->shape;
+    const int64_t groups = attr_int(n, "num_groups", 0);
+    char text[SHAPE_TEXT];
+
+    if (check_floats(g, n, e) != 0)
+        return e->code;
+    if (x->shape.rank < 2 || groups < 1 || x->shape.dim[1] % groups != 0)
+        return err_set(e, ERR_INVALID,
+                       "%s does not divide into %" PRId64 " groups of channels",
+                       shape_text(&x->shape, text), groups);
+    if (!shape_equal(scale, &SHAPE(groups)) &&
+        rule_shape(g, n, 1, &SHAPE(x->shape.dim[1]), e) != 0)
+        return e->code;
+    if (rule_shape(g, n, 2, scale, e) != 0)
+        return e->code;
+    return rule_out(g, n, 0, x->dtype, &x->shape, e);
+}
+
 static void
 mean_variance(const float *x, int64_t n, double *mean, double *variance)
 {
@@ -134,6 +157,38 @@ instance_norm_run(const struct step *s, void *const *io, void *scratch,
             for (int64_t i = 0; i < image; i++)
                 *y++ = (float)((*x++ - mean) * by + bias[c]);
         }
+    return 0;
+}
+
+/* x, y [N,G,C/G,...] scale, bias [G] or [C]: each group by its own numbers. */
+static int
+group_norm_run(const struct step *s, void *const *io, void *scratch,
+               void *state, struct err *e)
+{
+    const struct shape *xs = &step_in(s, 0)->shape;
+    const int64_t N = xs->dim[0], C = xs->dim[1];
+    const int64_t G = attr_int(s->node, "num_groups", 1), per = C / G;
+    const int64_t image = shape_span(xs, 2, xs->rank);
+    const bool each = step_in(s, 1)->shape.dim[0] == C;
+    const float *x = io[0], *scale = io[1], *bias = io[2];
+    const double epsilon = attr_float(s->node, "epsilon", 1e-5f);
+    float *y = step_io_out(s, io, 0);
+
+    (void)scratch;
+    (void)state;
+    (void)e;
+    for (int64_t g = 0; per * image > 0 && g < N * G; g++) {
+        double mean, variance;
+
+        mean_variance(x, per * image, &mean, &variance);
+        for (int64_t c = 0; c < per; c++) {
+            int64_t k = each ? g % G * per + c : g % G;
+            double by = scale[k] / sqrt(variance + epsilon);
+
+            for (int64_t i = 0; i < image; i++)
+                *y++ = (float)((*x++ - mean) * by + bias[k]);
+        }
+    }
     return 0;
 }
 
@@ -239,6 +294,7 @@ lrn_run(const struct step *s, void *const *io, void *scratch, void *state,
 }
 
 KERNEL(BATCH_NORMALIZATION, "batch_norm", .run = batch_norm_run);
+KERNEL(GROUP_NORMALIZATION, "group_norm", .run = group_norm_run);
 KERNEL(INSTANCE_NORMALIZATION, "instance_norm", .run = instance_norm_run);
 KERNEL(LAYER_NORMALIZATION, "layer_norm", .run = layer_norm_run);
 KERNEL(LRN, "lrn", .run = lrn_run);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MaxPool and AveragePool over windows, and over a whole image.
+ * MaxPool, AveragePool and LpPool over windows, the first two also over a
+ * whole image.
  */
 #include <math.h>
 
@@ -19,6 +20,9 @@ pool_infer(struct graph *g, struct node *n, struct err *e)
                   e) != 0 ||
         window_of(g, n, &w, e) != 0)
         return e->code;
+    if (n->op == OP_LP_POOL && attr_int(n, "p", 2) < 1)
+        return err_set(e, ERR_INVALID, "p is %lld",
+                       (long long)attr_int(n, "p", 2));
     for (int i = 0; i < w.n; i++)
         out.dim[i + 2] = w.out[i];
     if (rule_out(g, n, 1, DTYPE_INT64, &out, e) != 0)
@@ -72,10 +76,11 @@ struct image {
     enum dtype dtype;
     const char *in;
     bool include_pad;
+    double p; /* LpPool: the norm; else 0 */
 };
 
 /*
- * The average over window `at`.
+ * The average over window `at`, or its norm.
  * With count_include_pad the padding counts as zeros; what hangs over the
  * padding (ceil_mode) never counts.
  */
@@ -102,9 +107,14 @@ average(const struct image *im, const int64_t at[WINDOW_MAX])
                     at[2] * w->stride[2] - w->begin[2] + c * w->dilation[2];
                 int64_t k = (z * w->in[1] + y) * w->in[2] + x;
 
-                sum += im->dtype == DTYPE_FLOAT ? ((const float *)im->in)[k]
-                                                : ((const double *)im->in)[k];
+                double v = im->dtype == DTYPE_FLOAT
+                               ? ((const float *)im->in)[k]
+                               : ((const double *)im->in)[k];
+
+                sum += im->p == 0 ? v : pow(fabs(v), im->p);
             }
+    if (im->p != 0)
+        return pow(sum, 1 / im->p);
     return count == 0 ? 0 : sum / (double)count;
 }
 
@@ -220,7 +230,7 @@ max_pool_run(const struct step *s, void *const *io, void *scratch, void *state,
     (void)e;
     for (int64_t c = 0; c < images; c++) {
         struct image im = {w, x->dtype, (const char *)io[0] + c * image * size,
-                           false};
+                           false, 0};
 
         for (at[0] = 0; at[0] < w->out[0]; at[0]++)
             for (at[1] = 0; at[1] < w->out[1]; at[1]++)
@@ -249,13 +259,15 @@ average_pool_run(const struct step *s, void *const *io, void *scratch,
     const int64_t image =
         shape_span(&x->shape, 2, x->shape.rank) * (int64_t)dtype_size(x->dtype);
     struct image im = {w, x->dtype, io[0],
-                       attr_int(s->node, "count_include_pad", 0) != 0};
+                       attr_int(s->node, "count_include_pad", 0) != 0, 0};
     void *y = step_io_out(s, io, 0);
     int64_t at[WINDOW_MAX], k = 0;
 
     (void)scratch;
     (void)state;
     (void)e;
+    if (s->node->op == OP_LP_POOL)
+        im.p = (double)attr_int(s->node, "p", 2);
     for (int64_t c = 0; c < images; c++, im.in += image)
         for (at[0] = 0; at[0] < w->out[0]; at[0]++)
             for (at[1] = 0; at[1] < w->out[1]; at[1]++)
@@ -305,6 +317,8 @@ global_pool_run(const struct step *s, void *const *io, void *scratch,
 
 KERNEL(AVERAGE_POOL, "average_pool", .prepare = window_prepare,
        .run = average_pool_run, .done = step_done);
+KERNEL(LP_POOL, "lp_pool", .prepare = window_prepare, .run = average_pool_run,
+       .done = step_done);
 KERNEL(MAX_POOL, "max_pool", .prepare = window_prepare, .run = max_pool_run,
        .done = step_done);
 KERNEL(GLOBAL_AVERAGE_POOL, "global_average_pool", .run = global_pool_run);

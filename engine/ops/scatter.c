@@ -371,7 +371,7 @@ slices_run(const struct step *s, void *const *io, void *scratch, void *state,
         (!gather && read_how(s->graph, s->node, &how, e) != 0))
         return e->code;
     y = gather ? step_io_out(s, io, 0) : begin(s, io);
-    for (int64_t i = 0; i < v.n; i++) {
+    for (int64_t i = 0; v.slice > 0 && i < v.n; i++) {
         int64_t at, own = i * v.slice * size;
 
         if (slice_at(s, &v, io[1], i, &at, e) != 0)

@@ -88,10 +88,12 @@ compress_run(const struct step *s, void *const *io, void *scratch, void *state,
     (void)state;
     if (read_line(s->graph, s->node, &l, e) != 0)
         return e->code;
+    if (shape_n(&step_in(s, 0)->shape) == 0)
+        return 0;
     bytes = (size_t)l.inner * dtype_size(step_in(s, 0)->dtype);
     for (int64_t o = 0; o < l.outer; o++)
         for (int64_t i = 0; i < l.dim; i++, from += bytes)
-            if (i < length && keep[i] != 0 && bytes > 0) {
+            if (i < length && keep[i] != 0) {
                 memcpy(to, from, bytes);
                 to += bytes;
             }

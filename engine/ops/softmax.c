@@ -90,7 +90,7 @@ softmax_run(const struct step *s, void *const *io, void *scratch, void *state,
     outer = shape_span(&x->shape, 0, axis);
     n = x->shape.dim[axis];
     inner = shape_span(&x->shape, axis + 1, x->shape.rank);
-    for (int64_t o = 0; o < outer; o++)
+    for (int64_t o = 0; n > 0 && o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
             const int64_t at = o * n * inner + i;
 

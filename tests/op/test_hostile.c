@@ -100,6 +100,9 @@ fill(enum dtype t, char *p, size_t n)
  *     p  two integers an axis         f  one positive float an axis
  *     d  two                          -  absent
  *     i  two indices of one axis      u  two slices of x
+ *     g  a grid on x                  b  a box a channel
+ *     m  weights of a recurrent one   o  three boxes
+ *     a  scores of three boxes
  *
  * before it, for another type than the first input's:
  *
@@ -177,6 +180,23 @@ static const struct form {
     {OP_REVERSE_SEQUENCE, "xIc", {NULL}, 2},
     {OP_EYE_LIKE, "x", {"k"}, 2},
     {OP_TRILU, "xIs", {"upper"}, 2},
+    {OP_EINSUM, "xx", {"equation"}, 1},
+    {OP_GRID_SAMPLE, "FxFg", {"mode", "padding_mode", "align_corners"}, 3},
+    {OP_ROI_ALIGN,
+     "FxFbIc",
+     {"mode", "output_height", "output_width", "sampling_ratio",
+      "spatial_scale"},
+     4},
+    {OP_CONV_INTEGER, "QxQwQs", {"strides", "pads", "dilations"}, 3},
+    {OP_LP_POOL, "Fx", {"kernel_shape", "kernel_shape", "strides", "p"}, 3},
+    {OP_GROUP_NORMALIZATION, "Fxcc", {"num_groups", "num_groups"}, 2},
+    {OP_LSTM, "FxFmFm-I-", {"direction", "layout", "input_forget"}, 3},
+    {OP_GRU, "FxFmFm", {"direction", "layout", "linear_before_reset"}, 3},
+    {OP_RNN, "FxFmFm", {"direction", "layout", "clip"}, 3},
+    {OP_DFT, "FxIs", {"axis", "inverse", "onesided"}, 2},
+    {OP_STFT, "FxIs-Is", {"onesided"}, 2},
+    {OP_HANN_WINDOW, "Is", {"periodic"}, 0},
+    {OP_NON_MAX_SUPPRESSION, "FoFaIsFsFs", {"center_point_box"}, 0},
 };
 
 static const struct form *
@@ -220,6 +240,19 @@ shape_of(char letter, const struct shape *x)
         return SHAPE(2);
     case 'i':
         return SHAPE(2, 1);
+    case 'g':
+        s.dim[1] = s.dim[s.rank - 1];
+        s.dim[s.rank - 1] = s.rank - 2;
+        return s;
+    case 'b':
+        return SHAPE(channels, 4);
+    case 'm':
+        return SHAPE(1 + chance(2), (1 + chance(4)) * x->dim[x->rank - 1],
+                     x->dim[x->rank - 1]);
+    case 'o':
+        return SHAPE(1, 3, 4);
+    case 'a':
+        return SHAPE(1, 2, 3);
     case 'u':
         s.dim[0] = 2;
         return s;
@@ -293,6 +326,8 @@ static const struct {
 } words[] = {
     {"direction", {"LEFT", "RIGHT", "forward", "reverse", "bidirectional"}},
     {"reduction", {"none", "add", "mul", "max", "min"}},
+    {"equation", {"...,...", "...i,...i->...", "ij,jk->ik", "a...,b...", "i"}},
+    {"padding_mode", {"zeros", "border", "reflection", "zeros", "border"}},
 };
 
 static const char *const strings[] = {

@@ -25,7 +25,7 @@
 enum { MAX_IO = 16, SKIPPED = 77 };
 
 /* As of onnx 1.12: a number that only grows. */
-enum { MIN_PASSED = 680 };
+enum { MIN_PASSED = 722 };
 
 enum outcome { PASSED, REFUSED, FLAWED, FAILED, OUTCOMES };
 
@@ -40,6 +40,15 @@ static const struct {
     {"test_castlike_FLOAT_to_BFLOAT16", "its data contradict its shapes"},
     {"test_castlike_FLOAT_to_BFLOAT16_expanded",
      "its data contradict its shapes"},
+    {"test_blackmanwindow", "its angles are those of 3.1415"},
+    {"test_blackmanwindow_symmetric", "its angles are those of 3.1415"},
+    {"test_hammingwindow", "its angles are those of 3.1415"},
+    {"test_hammingwindow_symmetric", "its angles are those of 3.1415"},
+    {"test_hannwindow", "its angles are those of 3.1415"},
+    {"test_hannwindow_symmetric", "its angles are those of 3.1415"},
+    {"test_gridsample_bicubic", "its answer is cut to four digits"},
+    {"test_roialign_aligned_false", "its answer is cut to four digits"},
+    {"test_roialign_aligned_true", "its answer is cut to four digits"},
     {"test_blackmanwindow_expanded", "its angles are those of 3.1415"},
     {"test_blackmanwindow_symmetric_expanded",
      "its angles are those of 3.1415"},
