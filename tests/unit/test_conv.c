@@ -222,6 +222,39 @@ refuses_what_does_not_fit(void **state)
     one_end(&c);
 }
 
+static void
+integers_less_their_zero_points(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c); /* padding is the zero point; one a channel for weights */
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(1, 1, 2), 10, 255);
+    ONE_IN(&c, INT8, int8_t, SHAPE(2, 1, 2), 1, 2, -128, 127);
+    ONE_IN(&c, UINT8, uint8_t, SCALAR, 5);
+    ONE_IN(&c, INT8, int8_t, SHAPE(2), 0, -1);
+    one_node(&c, OP_CONV_INTEGER, 1);
+    INTS(&c, "pads", 1, 0);
+    ONE_WANT(&c, 0, INT32, int32_t, SHAPE(1, 2, 2), 10, 505, 640, 31365);
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(1, 1, 2), 10, 255);
+    ONE_IN(&c, INT8, int8_t, SHAPE(1, 1, 1), 1);
+    ONE_IN(&c, INT8, int8_t, SCALAR, 5);
+    one_node(&c, OP_CONV_INTEGER, 1);
+    one_fails(&c, ERR_INVALID, "is int8, want uint8");
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(1, 1, 2), 10, 255);
+    ONE_IN(&c, INT8, int8_t, SHAPE(1, 1, 1), 1);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(3), 5, 6, 7);
+    one_node(&c, OP_CONV_INTEGER, 1);
+    one_fails(&c, ERR_INVALID, "zero point");
+    one_end(&c);
+}
+
 int
 main(void)
 {
@@ -233,6 +266,7 @@ main(void)
         cmocka_unit_test(transposed_in_every_padding),
         cmocka_unit_test(transposed_groups),
         cmocka_unit_test(no_batch_is_no_trouble),
+        cmocka_unit_test(integers_less_their_zero_points),
         cmocka_unit_test(refuses_what_does_not_fit),
     };
 

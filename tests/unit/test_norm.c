@@ -116,6 +116,42 @@ refuses_what_does_not_fit(void **state)
     one_end(&c);
 }
 
+static void
+groups_of_channels(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c); /* two groups of two; a scale for each channel */
+    IN_F(&c, SHAPE(1, 4), 1, 3, 0, 8);
+    IN_F(&c, SHAPE(4), 1, 2, 1, 1);
+    IN_F(&c, SHAPE(4), 0, 0, 5, 0);
+    one_node(&c, OP_GROUP_NORMALIZATION, 1);
+    attr_set_int(c.g, c.n, "num_groups", 2);
+    attr_set_float(c.g, c.n, "epsilon", 0);
+    WANT_F(&c, 0, SHAPE(1, 4), -1, 2, 4, 1);
+    one_end(&c);
+
+    one_begin(&c); /* or for each group */
+    IN_F(&c, SHAPE(1, 4), 1, 3, 0, 8);
+    IN_F(&c, SHAPE(2), 1, 2);
+    IN_F(&c, SHAPE(2), 0, 1);
+    one_node(&c, OP_GROUP_NORMALIZATION, 1);
+    attr_set_int(c.g, c.n, "num_groups", 2);
+    attr_set_float(c.g, c.n, "epsilon", 0);
+    WANT_F(&c, 0, SHAPE(1, 4), -1, 1, -1, 3);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(1, 3), 1, 3, 0);
+    IN_F(&c, SHAPE(2), 1, 2);
+    IN_F(&c, SHAPE(2), 0, 1);
+    one_node(&c, OP_GROUP_NORMALIZATION, 1);
+    attr_set_int(c.g, c.n, "num_groups", 2);
+    one_fails(&c, ERR_INVALID, "does not divide into 2 groups");
+    one_end(&c);
+}
+
 int
 main(void)
 {
@@ -124,6 +160,7 @@ main(void)
         cmocka_unit_test(constant_images_become_the_bias),
         cmocka_unit_test(layer_norm_gives_its_statistics),
         cmocka_unit_test(lrn_looks_at_neighbours),
+        cmocka_unit_test(groups_of_channels),
         cmocka_unit_test(refuses_what_does_not_fit),
     };
 

@@ -156,6 +156,36 @@ refuses_a_missing_kernel(void **state)
     one_end(&c);
 }
 
+static void
+norms_of_windows(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c);
+    IN_F(&c, SHAPE(1, 1, 3), 3, -4, 0);
+    one_node(&c, OP_LP_POOL, 1);
+    attr_set_ints(c.g, c.n, "kernel_shape", (int64_t[]){2}, 1);
+    WANT_F(&c, 0, SHAPE(1, 1, 2), 5, 4);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(1, 1, 2), 3, -4);
+    one_node(&c, OP_LP_POOL, 1);
+    attr_set_ints(c.g, c.n, "kernel_shape", (int64_t[]){2}, 1);
+    attr_set_int(c.g, c.n, "p", 1);
+    WANT_F(&c, 0, SHAPE(1, 1, 1), 7);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(1, 1, 2), 3, -4);
+    one_node(&c, OP_LP_POOL, 1);
+    attr_set_ints(c.g, c.n, "kernel_shape", (int64_t[]){2}, 1);
+    attr_set_int(c.g, c.n, "p", 0);
+    one_fails(&c, ERR_INVALID, "p is 0");
+    one_end(&c);
+}
+
 int
 main(void)
 {
@@ -165,6 +195,7 @@ main(void)
         cmocka_unit_test(average_counts_padding_or_not),
         cmocka_unit_test(ceil_mode_hangs_over),
         cmocka_unit_test(whole_images),
+        cmocka_unit_test(norms_of_windows),
         cmocka_unit_test(refuses_a_missing_kernel),
     };
 

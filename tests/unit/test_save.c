@@ -237,6 +237,75 @@ the_opset_is_what_the_nodes_need(void **state)
     graph_free(&g);
 }
 
+/* Each form is written for the opset that has it, and read back as it was. */
+static void
+forms_of_newer_opsets(void **state)
+{
+    static const struct {
+        int opset, want;
+        const char *op, *in, *name, *text;
+    } cases[] = {
+        {16, 16, "GridSample", "x,x", "mode", "bilinear"},
+        {20, 20, "GridSample", "x,x", "mode", "linear"},
+        {17, 17, "DFT", "x", NULL, NULL},
+        {20, 20, "DFT", "x", NULL, NULL},
+        {18, 18, "ReduceL1", "x,x", NULL, NULL},
+        {13, 13, "ReduceL1", "x", NULL, NULL},
+        {10, 16, "RoiAlign", "x,x,x", NULL, NULL},
+        {9, 16, "Scatter", "x,x,x", NULL, NULL},
+        {11, 14, "LSTM", "x,x,x", "direction", "reverse"},
+        {13, 13, "Einsum", "x,x", "equation", "...,..."},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct make m;
+        struct graph *g, *h;
+        Onnx__NodeProto *n;
+
+        make_begin(&m, cases[i].opset);
+        m.graph.name = (char *)"form";
+        make_input(&m, "x", DTYPE_FLOAT, MAKE_DIMS(1, 1, 4, 5));
+        make_output(&m, "y", DTYPE_FLOAT, -1, NULL);
+        n = make_node(&m, cases[i].op, cases[i].in, "y");
+        if (cases[i].name != NULL)
+            make_string(&m, n, cases[i].name, cases[i].text);
+        h = rewritten(&m, SIZE_MAX, &g);
+        assert_int_equal(h->opset, cases[i].want);
+        same_graph(g, h);
+        graph_free(&h);
+        graph_free(&g);
+    }
+}
+
+/* One number a group is the form of 18, one a channel that of 21. */
+static void
+group_normalization_of_its_opset(void **state)
+{
+    static const char zeros[16];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const int64_t numbers = i == 0 ? 2 : 4;
+        struct make m;
+        struct graph *g, *h;
+
+        make_begin(&m, i == 0 ? 18 : 21);
+        m.graph.name = (char *)"groups";
+        make_input(&m, "x", DTYPE_FLOAT, MAKE_DIMS(1, 4, 5));
+        make_output(&m, "y", DTYPE_FLOAT, -1, NULL);
+        make_initializer(&m, "s", DTYPE_FLOAT, MAKE_DIMS(numbers), zeros,
+                         (size_t)numbers * 4);
+        make_int(&m, make_node(&m, "GroupNormalization", "x,s,s", "y"),
+                 "num_groups", 2);
+        h = rewritten(&m, SIZE_MAX, &g);
+        assert_int_equal(h->opset, i == 0 ? 18 : 21);
+        same_graph(g, h);
+        graph_free(&h);
+        graph_free(&g);
+    }
+}
+
 static void
 dead_nodes_and_unread_constants_stay_out(void **state)
 {
@@ -331,6 +400,8 @@ main(void)
         cmocka_unit_test(what_is_written_reads_the_same),
         cmocka_unit_test(large_weights_go_beside),
         cmocka_unit_test(the_opset_is_what_the_nodes_need),
+        cmocka_unit_test(forms_of_newer_opsets),
+        cmocka_unit_test(group_normalization_of_its_opset),
         cmocka_unit_test(dead_nodes_and_unread_constants_stay_out),
         cmocka_unit_test(what_lives_in_memory_only_is_refused),
         cmocka_unit_test(a_file_that_cannot_be_written_is_not_left),

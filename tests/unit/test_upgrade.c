@@ -550,6 +550,103 @@ mean_is_a_sum_divided(void **state)
     graph_free(&g);
 }
 
+static void
+top_k_of_an_attribute(void **state)
+{
+    struct make m;
+    struct graph *g;
+
+    (void)state;
+    make_int(&m, one_node(&m, 9, "TopK", "x", "y,i"), "k", 3);
+    g = imported(&m);
+    assert_null(attr_find(expect_op(g, OP_TOP_K, 2), "k"));
+    expect_ints(g, 1, 1, (const int64_t[]){3});
+    graph_free(&g);
+    one_node(&m, 7, "TopK", "x", "y,i");
+    refused(&m, ERR_INVALID, "node \"n_y\": TopK: attribute k is missing");
+}
+
+/* The same under another name, or with a default that was another. */
+static void
+names_and_defaults_that_changed(void **state)
+{
+    struct make m;
+    struct graph *g;
+
+    (void)state;
+    one_node(&m, 9, "Scatter", "x,x,x", "y");
+    g = imported(&m);
+    expect_op(g, OP_SCATTER_ELEMENTS, 3);
+    graph_free(&g);
+    one_node(&m, 15, "RoiAlign", "x,x,x", "y");
+    g = imported(&m);
+    assert_string_equal(attr_string(expect_op(g, OP_ROI_ALIGN, 3),
+                                    "coordinate_transformation_mode", ""),
+                        "output_half_pixel");
+    graph_free(&g);
+    one_node(&m, 16, "RoiAlign", "x,x,x", "y");
+    g = imported(&m);
+    assert_int_equal(expect_op(g, OP_ROI_ALIGN, 3)->n_attrs, 0);
+    graph_free(&g);
+    one_node(&m, 17, "DFT", "x", "y");
+    g = imported(&m);
+    assert_int_equal(attr_int(expect_op(g, OP_DFT, 1), "axis", 9), 1);
+    graph_free(&g);
+    one_node(&m, 20, "DFT", "x", "y");
+    g = imported(&m);
+    assert_int_equal(expect_op(g, OP_DFT, 1)->n_attrs, 0);
+    graph_free(&g);
+}
+
+static void
+types_of_new_tensors(void **state)
+{
+    struct make m;
+    struct graph *g;
+
+    (void)state;
+    make_int(&m, one_node(&m, 9, "EyeLike", "x", "y"), "dtype", 7);
+    g = imported(&m);
+    assert_int_equal(attr_int(expect_op(g, OP_EYE_LIKE, 1), "dtype", 0),
+                     DTYPE_INT64);
+    graph_free(&g);
+    make_int(&m, one_node(&m, 9, "EyeLike", "x", "y"), "dtype", 8);
+    refused(&m, ERR_UNSUPPORTED,
+            "node \"n_y\": EyeLike: element type string (8) is not supported");
+    make_int(&m, one_node(&m, 17, "HannWindow", "x", "y"), "output_datatype",
+             8);
+    refused(&m, ERR_UNSUPPORTED,
+            "node \"n_y\": HannWindow: attribute output_datatype: element "
+            "type string (8) is not supported");
+}
+
+static void
+normalizations_of_more_axes(void **state)
+{
+    struct make m;
+    struct graph *g;
+    struct node *less;
+    int n;
+
+    (void)state;
+    one_node(&m, 13, "MeanVarianceNormalization", "x", "y");
+    g = imported(&m);
+    less = graph_producer(g, expect_op(g, OP_DIV, 2)->in[0]);
+    assert_int_equal(less->op, OP_SUB);
+    attr_ints(graph_producer(g, less->in[1]), "axes", &n);
+    assert_int_equal(n, 3);
+    graph_free(&g);
+    make_int(&m, one_node(&m, 21, "GroupNormalization", "x,x,x", "y"),
+             "num_groups", 3);
+    g = imported(&m);
+    assert_int_equal(expect_op(g, OP_GROUP_NORMALIZATION, 3)->n_attrs, 1);
+    graph_free(&g);
+    one_node(&m, 18, "GroupNormalization", "x,x,x", "y");
+    refused(&m, ERR_INVALID,
+            "node \"n_y\": GroupNormalization: attribute num_groups is "
+            "missing");
+}
+
 static int
 draw(unsigned *seed, int max)
 {
@@ -562,29 +659,21 @@ static void
 nothing_is_taken_for_granted(void **state)
 {
     static const char *const ops[] = {
-        "AveragePool",
-        "BatchNormalization",
-        "Cast",
-        "CastLike",
-        "Clip",
-        "ConstantOfShape",
-        "DequantizeLinear",
-        "Dropout",
-        "DynamicQuantizeLinear",
-        "LogSoftmax",
-        "Mean",
-        "Pad",
-        "QuantizeLinear",
-        "ReduceL2",
-        "ReduceMax",
-        "ReduceSum",
-        "Resize",
-        "Slice",
-        "Softmax",
-        "Split",
-        "Squeeze",
-        "Unsqueeze",
-        "Upsample",
+        "AveragePool", "BatchNormalization",
+        "Cast",        "CastLike",
+        "Clip",        "ConstantOfShape",
+        "DFT",         "DequantizeLinear",
+        "Dropout",     "DynamicQuantizeLinear",
+        "EyeLike",     "GroupNormalization",
+        "HannWindow",  "LogSoftmax",
+        "Mean",        "MeanVarianceNormalization",
+        "Pad",         "QuantizeLinear",
+        "ReduceL1",    "ReduceMax",
+        "ReduceSum",   "Resize",
+        "RoiAlign",    "Slice",
+        "Softmax",     "Split",
+        "Squeeze",     "TopK",
+        "Unsqueeze",   "Upsample",
     };
     static const char *const inputs[] = {
         "", "x", "x,e", "x,s,f", "x,,e,s", "e,e,e,e", "x,x,x,x,x", "f,s", ",x"};
@@ -602,7 +691,8 @@ nothing_is_taken_for_granted(void **state)
     for (int round = 0; round < 20000; round++) {
         Onnx__NodeProto *n;
         int opset = ONNX_MIN_OPSET + draw(&seed, 16), count;
-        const char *op_type = ops[draw(&seed, 23)];
+        const char *op_type =
+            ops[draw(&seed, (int)(sizeof ops / sizeof ops[0]))];
         const char *in = inputs[draw(&seed, 9)];
 
         n = one_node(&m, opset, op_type, in, draw(&seed, 4) ? "y" : "y,z");
@@ -646,6 +736,10 @@ main(void)
         cmocka_unit_test(quantize_to_a_named_type),
         cmocka_unit_test(casts),
         cmocka_unit_test(mean_is_a_sum_divided),
+        cmocka_unit_test(top_k_of_an_attribute),
+        cmocka_unit_test(names_and_defaults_that_changed),
+        cmocka_unit_test(types_of_new_tensors),
+        cmocka_unit_test(normalizations_of_more_axes),
         cmocka_unit_test(nothing_is_taken_for_granted),
     };
 
