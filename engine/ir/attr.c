@@ -27,6 +27,7 @@ static const struct {
     {"bias", ATTR_FLOAT},
     {"block_size", ATTR_INT},
     {"blocksize", ATTR_INT},
+    {"broadcast", ATTR_INT},
     {"ceil_mode", ATTR_INT},
     {"center_point_box", ATTR_INT},
     {"clip", ATTR_FLOAT},

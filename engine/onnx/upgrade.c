@@ -357,6 +357,7 @@ batch_normalization(struct upgrade *u, int node, struct err *e)
 {
     struct node *n = node_of(u, node);
 
+    attr_remove(n, "is_test"); /* of 6: with one output it is meant */
     if (only_default(u, node, "spatial", 1, e) != 0 ||
         only_default(u, node, "training_mode", 0, e) != 0)
         return e->code;
@@ -415,6 +416,67 @@ mean_variance(struct upgrade *u, int node, struct err *e)
     add = append(u, node, OP_ADD, &root, 1, by);
     append(u, node, OP_DIV, (const int[]){less, by}, 2, out);
     return set_scalar(u, add, 1, "epsilon", 1e-9f, e);
+}
+
+/* --- before opset 7 ----------------------------------------------------- */
+
+/* Input 1 gets `n` more axes of 1 behind its own. */
+static int
+trailing_axes(struct upgrade *u, int node, int rank, int n, struct err *e)
+{
+    int in = node_of(u, node)->in[1], wide = between(u, node, "wide"), added;
+    int64_t axes[SHAPE_MAX_RANK];
+
+    if (rank + n > SHAPE_MAX_RANK)
+        return err_set(e, ERR_INVALID, "input 1 does not fit to input 0");
+    for (int i = 0; i < n; i++)
+        axes[i] = rank + i;
+    set_input(u, node, 1, wide);
+    added = append(u, node, OP_UNSQUEEZE, &in, 1, wide);
+    return set_ints(u, added, 1, "axes", axes, n, e);
+}
+
+/* The axes of input 1 are those of input 0 from `axis` on; the last ones when
+ * there is no axis, which is today's rule. */
+static int
+broadcast_attrs(struct upgrade *u, int node, struct err *e)
+{
+    const struct attr *a = attr_find(node_of(u, node), "axis");
+    int rank = facts_get(&u->facts, u->g, node_of(u, node)->in[0]).rank;
+    int own = facts_get(&u->facts, u->g, node_of(u, node)->in[1]).rank;
+    int axis;
+    int64_t said = attr_int(node_of(u, node), "axis", 0);
+
+    if (a == NULL || attr_int(node_of(u, node), "broadcast", 0) == 0)
+        return 0;
+    attr_remove(node_of(u, node), "axis");
+    if (rank == SHAPE_UNKNOWN || own == SHAPE_UNKNOWN)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "attribute axis needs tensors of known rank");
+    if (own == 0)
+        return 0;
+    if (shape_axis(said, rank, &axis, e) != 0 || axis + own > rank)
+        return err_set(e, ERR_INVALID,
+                       "attribute axis = %lld does not fit to %d axes of %d",
+                       (long long)said, own, rank);
+    if (axis + own == rank)
+        return 0;
+    return trailing_axes(u, node, own, rank - axis - own, e);
+}
+
+/* One slope a channel, which is axis 1. */
+static int
+slope_6(struct upgrade *u, int node, struct err *e)
+{
+    int rank = facts_get(&u->facts, u->g, node_of(u, node)->in[0]).rank;
+    struct fact slope = facts_get(&u->facts, u->g, node_of(u, node)->in[1]);
+
+    if (slope.rank != 1 || slope.length == 1 || rank == 2)
+        return 0;
+    if (rank < 2)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the slope needs a tensor of known rank");
+    return trailing_axes(u, node, 1, rank - 2, e);
 }
 
 /* --- elementwise -------------------------------------------------------- */
@@ -720,15 +782,30 @@ average_pool(struct upgrade *u, int node, struct err *e)
 
 #define LAST ONNX_MAX_OPSET
 
+/* In a file of an older opset only what has not changed since is known. */
+enum { RULES_FROM = 6 };
+
 /* Operators whose form in opsets first..last is not that of op_tbl.h. */
 static const struct rule {
     const char *name;
     int first, last;
     struct form form;
 } rules[] = {
+    {"Add", 6, 6, {OP_ADD, 2, 2, 1, broadcast_attrs}},
+    {"And", 6, 6, {OP_AND, 2, 2, 1, broadcast_attrs}},
+    {"Div", 6, 6, {OP_DIV, 2, 2, 1, broadcast_attrs}},
+    {"Equal", 6, 6, {OP_EQUAL, 2, 2, 1, broadcast_attrs}},
+    {"Greater", 6, 6, {OP_GREATER, 2, 2, 1, broadcast_attrs}},
+    {"Less", 6, 6, {OP_LESS, 2, 2, 1, broadcast_attrs}},
+    {"Mul", 6, 6, {OP_MUL, 2, 2, 1, broadcast_attrs}},
+    {"Or", 6, 6, {OP_OR, 2, 2, 1, broadcast_attrs}},
+    {"PRelu", 6, 6, {OP_PRELU, 2, 2, 1, slope_6}},
+    {"Pow", 6, 6, {OP_POW, 2, 2, 1, broadcast_attrs}},
+    {"Sub", 6, 6, {OP_SUB, 2, 2, 1, broadcast_attrs}},
+    {"Xor", 6, 6, {OP_XOR, 2, 2, 1, broadcast_attrs}},
     {"AveragePool", 19, LAST, {OP_AVERAGE_POOL, 1, 1, 1, average_pool}},
     {"BatchNormalization",
-     7,
+     6,
      13,
      {OP_BATCH_NORMALIZATION, 5, 5, 5, batch_normalization}},
     {"BatchNormalization",
@@ -739,16 +816,16 @@ static const struct rule {
      17,
      LAST,
      {OP_BLACKMAN_WINDOW, 1, 1, 1, spectral_window}},
-    {"Cast", 7, LAST, {OP_CAST, 1, 1, 1, cast}},
+    {"Cast", 6, LAST, {OP_CAST, 1, 1, 1, cast}},
     {"CastLike", 15, LAST, {OP_CAST, 2, 2, 1, cast_like}},
-    {"Clip", 7, 10, {OP_CLIP, 1, 1, 1, clip_attrs}},
+    {"Clip", 6, 10, {OP_CLIP, 1, 1, 1, clip_attrs}},
     {"ConstantOfShape",
      9,
      LAST,
      {OP_CONSTANT_OF_SHAPE, 1, 1, 1, constant_of_shape}},
     {"DFT", 17, 19, {OP_DFT, 1, 2, 1, dft_17}},
     {"DequantizeLinear", 19, LAST, {OP_DEQUANTIZE_LINEAR, 2, 3, 1, dequantize}},
-    {"Dropout", 7, 11, {OP_IDENTITY, 1, 1, 2, dropout}},
+    {"Dropout", 6, 11, {OP_IDENTITY, 1, 1, 2, dropout}},
     {"Dropout", 12, LAST, {OP_IDENTITY, 1, 3, 2, dropout}},
     {"DynamicQuantizeLinear",
      11,
@@ -761,14 +838,14 @@ static const struct rule {
      {OP_GROUP_NORMALIZATION, 3, 3, 1, group_normalization}},
     {"HammingWindow", 17, LAST, {OP_HAMMING_WINDOW, 1, 1, 1, spectral_window}},
     {"HannWindow", 17, LAST, {OP_HANN_WINDOW, 1, 1, 1, spectral_window}},
-    {"Hardmax", 7, 12, {OP_HARDMAX, 1, 1, 1, softmax_rows}},
-    {"LogSoftmax", 7, 12, {OP_LOG_SOFTMAX, 1, 1, 1, softmax_rows}},
-    {"Mean", 7, LAST, {OP_SUM, 1, OP_MANY, 1, mean}},
+    {"Hardmax", 6, 12, {OP_HARDMAX, 1, 1, 1, softmax_rows}},
+    {"LogSoftmax", 6, 12, {OP_LOG_SOFTMAX, 1, 1, 1, softmax_rows}},
+    {"Mean", 6, LAST, {OP_SUM, 1, OP_MANY, 1, mean}},
     {"MeanVarianceNormalization",
      9,
      LAST,
      {OP_REDUCE_MEAN, 1, 1, 1, mean_variance}},
-    {"Pad", 7, 10, {OP_PAD, 1, 1, 1, pad_attrs}},
+    {"Pad", 6, 10, {OP_PAD, 1, 1, 1, pad_attrs}},
     {"Pad", 18, LAST, {OP_PAD, 2, 4, 1, pad_axes}},
     {"QuantizeLinear", 19, LAST, {OP_QUANTIZE_LINEAR, 2, 3, 1, quantize}},
     {"ReduceL2", 18, LAST, {OP_REDUCE_L2, 1, 2, 1, reduce_axes}},
@@ -782,18 +859,18 @@ static const struct rule {
     {"ReduceMean", 18, LAST, {OP_REDUCE_MEAN, 1, 2, 1, reduce_axes}},
     {"ReduceMin", 18, LAST, {OP_REDUCE_MIN, 1, 2, 1, reduce_axes}},
     {"ReduceProd", 18, LAST, {OP_REDUCE_PROD, 1, 2, 1, reduce_axes}},
-    {"ReduceSum", 7, 12, {OP_REDUCE_SUM, 1, 1, 1, axes_attr}},
+    {"ReduceSum", 6, 12, {OP_REDUCE_SUM, 1, 1, 1, axes_attr}},
     {"ReduceSumSquare", 18, LAST, {OP_REDUCE_SUM_SQUARE, 1, 2, 1, reduce_axes}},
     {"Resize", 10, 10, {OP_RESIZE, 2, 2, 1, resize_10}},
     {"Resize", 11, LAST, {OP_RESIZE, 1, 4, 1, resize}},
     {"RoiAlign", 10, 15, {OP_ROI_ALIGN, 3, 3, 1, roi_align_10}},
     {"Scatter", 9, LAST, {OP_SCATTER_ELEMENTS, 3, 3, 1, NULL}},
-    {"Slice", 7, 9, {OP_SLICE, 1, 1, 1, slice_attrs}},
-    {"Softmax", 7, 12, {OP_SOFTMAX, 1, 1, 1, softmax_rows}},
-    {"Split", 7, 12, {OP_SPLIT, 1, 1, OP_MANY, split_attrs}},
-    {"Squeeze", 7, 12, {OP_SQUEEZE, 1, 1, 1, axes_attr}},
-    {"TopK", 7, 9, {OP_TOP_K, 1, 1, 2, top_k_attr}},
-    {"Unsqueeze", 7, 12, {OP_UNSQUEEZE, 1, 1, 1, unsqueeze_attrs}},
+    {"Slice", 6, 9, {OP_SLICE, 1, 1, 1, slice_attrs}},
+    {"Softmax", 6, 12, {OP_SOFTMAX, 1, 1, 1, softmax_rows}},
+    {"Split", 6, 12, {OP_SPLIT, 1, 1, OP_MANY, split_attrs}},
+    {"Squeeze", 6, 12, {OP_SQUEEZE, 1, 1, 1, axes_attr}},
+    {"TopK", 6, 9, {OP_TOP_K, 1, 1, 2, top_k_attr}},
+    {"Unsqueeze", 6, 12, {OP_UNSQUEEZE, 1, 1, 1, unsqueeze_attrs}},
     {"Upsample", 7, 8, {OP_RESIZE, 1, 1, 1, upsample_7}},
     {"Upsample", 9, LAST, {OP_RESIZE, 2, 2, 1, resize_10}},
 };
@@ -816,6 +893,8 @@ form_find(const char *domain, const char *op_type, int opset, struct form *out)
     if (op == OP_COUNT)
         return false;
     info = op_info(op);
+    if (opset < RULES_FROM && info->since > opset)
+        return false;
     *out = (struct form){op, info->in_min, info->in_max, info->out_max, NULL};
     return true;
 }

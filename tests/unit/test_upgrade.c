@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each change of an operator between opsets 7 and 22, on one node. */
+/* Each change of an operator between opsets 1 and 22, on one node. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -647,6 +647,77 @@ normalizations_of_more_axes(void **state)
             "missing");
 }
 
+/* x is [2,3,4,5]; before 7 the axes of b were put beside it by attributes. */
+static void
+broadcasting_of_6(void **state)
+{
+    static const float three[3] = {1, 2, 3}, zeros[64];
+    struct make m;
+    struct graph *g;
+    Onnx__NodeProto *n;
+    struct node *wide;
+    int64_t axes[2];
+    int count;
+
+    (void)state;
+    n = one_node(&m, 6, "Mul", "x,b", "y");
+    make_int(&m, n, "broadcast", 1);
+    make_int(&m, n, "axis", 1);
+    make_initializer(&m, "b", DTYPE_FLOAT, MAKE_DIMS(3), three, sizeof three);
+    g = imported(&m);
+    wide = graph_producer(g, expect_op(g, OP_MUL, 2)->in[1]);
+    assert_int_equal(wide->op, OP_UNSQUEEZE);
+    assert_true(value_ints(node_in(g, wide, 1), axes, 2, &count));
+    assert_true(count == 2 && axes[0] == 1 && axes[1] == 2);
+    graph_free(&g);
+
+    n = one_node(&m, 6, "Mul", "x,b", "y");
+    make_int(&m, n, "broadcast", 1);
+    make_int(&m, n, "axis", -1);
+    make_initializer(&m, "b", DTYPE_FLOAT, MAKE_DIMS(5), zeros, 20);
+    g = imported(&m);
+    assert_null(graph_producer(g, expect_op(g, OP_MUL, 2)->in[1]));
+    graph_free(&g);
+
+    n = one_node(&m, 6, "Mul", "x,b", "y");
+    make_int(&m, n, "broadcast", 1);
+    make_int(&m, n, "axis", 3);
+    make_initializer(&m, "b", DTYPE_FLOAT, MAKE_DIMS(5, 1), zeros, 20);
+    refused(&m, ERR_INVALID,
+            "node \"n_y\": Mul: attribute axis = 3 does not fit to 2 axes of "
+            "4");
+
+    one_node(&m, 6, "PRelu", "x,b", "y");
+    make_initializer(&m, "b", DTYPE_FLOAT, MAKE_DIMS(3), three, sizeof three);
+    g = imported(&m);
+    wide = graph_producer(g, expect_op(g, OP_PRELU, 2)->in[1]);
+    assert_int_equal(wide->op, OP_UNSQUEEZE);
+    graph_free(&g);
+
+    one_node(&m, 6, "PRelu", "x,b", "y");
+    make_initializer(&m, "b", DTYPE_FLOAT, MAKE_DIMS(1), three, 4);
+    g = imported(&m);
+    assert_null(graph_producer(g, expect_op(g, OP_PRELU, 2)->in[1]));
+    graph_free(&g);
+}
+
+/* Older files hold what has not changed since. */
+static void
+only_the_unchanged_before_6(void **state)
+{
+    struct make m;
+    struct graph *g;
+
+    (void)state;
+    one_node(&m, 1, "GlobalMaxPool", "x", "y");
+    g = imported(&m);
+    expect_op(g, OP_GLOBAL_MAX_POOL, 1);
+    graph_free(&g);
+    one_node(&m, 5, "Add", "x,x", "y");
+    refused(&m, ERR_UNSUPPORTED,
+            "node \"n_y\": operator Add (opset 5) is not supported");
+}
+
 static int
 draw(unsigned *seed, int max)
 {
@@ -659,6 +730,7 @@ static void
 nothing_is_taken_for_granted(void **state)
 {
     static const char *const ops[] = {
+        "Add",         "PRelu",
         "AveragePool", "BatchNormalization",
         "Cast",        "CastLike",
         "Clip",        "ConstantOfShape",
@@ -677,9 +749,9 @@ nothing_is_taken_for_granted(void **state)
     };
     static const char *const inputs[] = {
         "", "x", "x,e", "x,s,f", "x,,e,s", "e,e,e,e", "x,x,x,x,x", "f,s", ",x"};
-    static const char *const ints[] = {"axis",       "to",
-                                       "block_size", "output_dtype",
-                                       "spatial",    "noop_with_empty_axes"};
+    static const char *const ints[] = {
+        "axis",      "to",      "block_size", "output_dtype",
+        "broadcast", "spatial", "k",          "noop_with_empty_axes"};
     static const char *const lists[] = {"axes", "split", "starts",
                                         "ends", "pads",  "dilations"};
     struct make m;
@@ -690,7 +762,7 @@ nothing_is_taken_for_granted(void **state)
     (void)state;
     for (int round = 0; round < 20000; round++) {
         Onnx__NodeProto *n;
-        int opset = ONNX_MIN_OPSET + draw(&seed, 16), count;
+        int opset = ONNX_MIN_OPSET + draw(&seed, 22), count;
         const char *op_type =
             ops[draw(&seed, (int)(sizeof ops / sizeof ops[0]))];
         const char *in = inputs[draw(&seed, 9)];
@@ -702,7 +774,7 @@ nothing_is_taken_for_granted(void **state)
                          "\0\0\x80\x7f\0\0\0\x40", 8);
         count = draw(&seed, 40);
         if (count < 30)
-            make_int(&m, n, ints[draw(&seed, 6)], count - 15);
+            make_int(&m, n, ints[draw(&seed, 8)], count - 15);
         count = draw(&seed, 6);
         if (count < 4)
             make_ints(&m, n, lists[draw(&seed, 6)], count,
@@ -736,6 +808,8 @@ main(void)
         cmocka_unit_test(quantize_to_a_named_type),
         cmocka_unit_test(casts),
         cmocka_unit_test(mean_is_a_sum_divided),
+        cmocka_unit_test(broadcasting_of_6),
+        cmocka_unit_test(only_the_unchanged_before_6),
         cmocka_unit_test(top_k_of_an_attribute),
         cmocka_unit_test(names_and_defaults_that_changed),
         cmocka_unit_test(types_of_new_tensors),
