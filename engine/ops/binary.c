@@ -76,6 +76,14 @@ bit_shift_infer(struct graph *g, struct node *n, struct err *e)
 }
 
 int
+bitwise_infer(struct graph *g, struct node *n, struct err *e)
+{
+    if (rule_type(g, n, 0, TYPES_SIGNED | TYPES_UNSIGNED, e) != 0)
+        return e->code;
+    return binary_infer(g, n, e);
+}
+
+int
 compare_infer(struct graph *g, struct node *n, struct err *e)
 {
     unsigned types = TYPES_NUMBER;
@@ -146,6 +154,9 @@ REALS(REAL_ROWS)
     ROW(add_##id, T, T, (uint64_t)a + (uint64_t)b)                             \
     ROW(sub_##id, T, T, (uint64_t)a - (uint64_t)b)                             \
     ROW(mul_##id, T, T, (uint64_t)a *(uint64_t)b)                              \
+    ROW(bits_and_##id, T, T, a &b)                                             \
+    ROW(bits_or_##id, T, T, a | b)                                             \
+    ROW(bits_xor_##id, T, T, a ^ b)                                            \
     ROW(max_##id, T, T, a >= b ? a : b)                                        \
     ROW(min_##id, T, T, a <= b ? a : b)
 INTS(INT_ROWS)
@@ -265,10 +276,14 @@ row_of(enum op op, enum dtype t)
     CASE(GREATER_EQUAL, greater_equal, id)                                     \
     CASE(LESS, less, id)                                                       \
     CASE(LESS_EQUAL, less_equal, id)
-#define MODULO(id, T) CASE(MOD, mod, id)
+#define WHOLE(id, T)                                                           \
+    CASE(MOD, mod, id)                                                         \
+    CASE(BITWISE_AND, bits_and, id)                                            \
+    CASE(BITWISE_OR, bits_or, id)                                              \
+    CASE(BITWISE_XOR, bits_xor, id)
 #define LEFT(id, T) CASE(BIT_SHIFT, left, id)
         NUMBERS(ARITHMETIC)
-        INTS(MODULO)
+        INTS(WHOLE)
         UNSIGNED_INTS(LEFT)
         CASE(PRELU, prelu, FLOAT)
         CASE(PRELU, prelu, DOUBLE)
@@ -382,6 +397,9 @@ where_run(const struct step *s, void *const *io, void *scratch, void *state,
            .run = binary_run, .done = step_done);
 BINARY(ADD)
 BINARY(AND)
+BINARY(BITWISE_AND)
+BINARY(BITWISE_OR)
+BINARY(BITWISE_XOR)
 BINARY(BIT_SHIFT)
 BINARY(DIV)
 BINARY(EQUAL)

@@ -98,18 +98,26 @@ neighbours(double at, int64_t n, int64_t *low, int64_t *high, double *part)
     return true;
 }
 
-/* Between four elements; 0 outside the image. */
+/*
+ * Between four elements; 0 outside the image.  With `max` it is the largest of
+ * the four parts, not their sum: so does ONNX's own implementation.
+ */
 static double
-sample(const struct plane *p, double y, double x)
+sample(const struct plane *p, double y, double x, bool max)
 {
-    int64_t y0, y1, x0, x1;
-    double dy, dx;
+    int64_t ys[2], xs[2];
+    double dy, dx, r = max ? -INFINITY : 0;
 
-    if (!neighbours(y, p->H, &y0, &y1, &dy) ||
-        !neighbours(x, p->W, &x0, &x1, &dx))
+    if (!neighbours(y, p->H, &ys[0], &ys[1], &dy) ||
+        !neighbours(x, p->W, &xs[0], &xs[1], &dx))
         return 0;
-    return (1 - dy) * ((1 - dx) * pixel(p, y0, x0) + dx * pixel(p, y0, x1)) +
-           dy * ((1 - dx) * pixel(p, y1, x0) + dx * pixel(p, y1, x1));
+    for (int i = 0; i < 4; i++) {
+        double part = (i / 2 ? dy : 1 - dy) * (i % 2 ? dx : 1 - dx) *
+                      pixel(p, ys[i / 2], xs[i % 2]);
+
+        r = !max ? r + part : part > r ? part : r;
+    }
+    return r;
 }
 
 /* A region along one axis: where it starts, its cells, samples in a cell. */
@@ -152,7 +160,7 @@ cell(const struct roi *v, const struct plane *p, const struct span *ys,
         for (int64_t k = 0; k < xs->samples; k++) {
             double x = xs->start + (double)col * xs->cell +
                        ((double)k + 0.5) * xs->cell / (double)xs->samples;
-            double s = sample(p, y, x);
+            double s = sample(p, y, x, v->max);
 
             r = !v->max ? r + s : s > r ? s : r;
         }

@@ -160,6 +160,8 @@ types_of(enum op op)
     case OP_NEG:
     case OP_RELU:
         return TYPES_REAL | TYPES_SIGNED;
+    case OP_BITWISE_NOT:
+        return TYPES_SIGNED | TYPES_UNSIGNED;
     case OP_NOT:
         return TYPE(BOOL);
     case OP_IDENTITY:
@@ -259,6 +261,8 @@ on_integer(enum op op, int64_t x, int64_t low, int64_t high)
     switch (op) {
     case OP_ABS:
         return x < 0 ? (int64_t)(0 - (uint64_t)x) : x;
+    case OP_BITWISE_NOT:
+        return ~x;
     case OP_NEG:
         return (int64_t)(0 - (uint64_t)x);
     case OP_SIGN:
@@ -276,6 +280,8 @@ on_uint64(enum op op, uint64_t x, uint64_t low, uint64_t high)
 {
     if (op == OP_SIGN)
         return x > 0;
+    if (op == OP_BITWISE_NOT)
+        return ~x;
     if (op != OP_CLIP)
         return x;
     x = x < low ? low : x;
@@ -389,6 +395,7 @@ UNARY(ASIN)
 UNARY(ASINH)
 UNARY(ATAN)
 UNARY(ATANH)
+UNARY(BITWISE_NOT)
 UNARY(CEIL)
 UNARY(CELU)
 UNARY(CLIP)

@@ -153,6 +153,42 @@ bits_are_shifted_out(void **state)
 }
 
 static void
+bits_of_integers(void **state)
+{
+    static const struct {
+        enum op op;
+        int8_t y[2];
+    } cases[] = {
+        {OP_BITWISE_AND, {4, 0}},
+        {OP_BITWISE_OR, {-1, 3}},
+        {OP_BITWISE_XOR, {-5, 3}},
+    };
+    struct one c;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        one_begin(&c);
+        ONE_IN(&c, INT8, int8_t, SHAPE(2), -4, 3);
+        ONE_IN(&c, INT8, int8_t, SHAPE(2), 7, 0);
+        one_node(&c, cases[i].op, 1);
+        one_want(&c, 0, DTYPE_INT8, &SHAPE(2), cases[i].y);
+        one_end(&c);
+    }
+    one_begin(&c);
+    ONE_IN(&c, UINT64, uint64_t, SHAPE(2), 0, UINT64_MAX);
+    one_node(&c, OP_BITWISE_NOT, 1);
+    ONE_WANT(&c, 0, UINT64, uint64_t, SHAPE(2), UINT64_MAX, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(1), 1);
+    IN_F(&c, SHAPE(1), 1);
+    one_node(&c, OP_BITWISE_AND, 1);
+    one_fails(&c, ERR_UNSUPPORTED, "is float32");
+    one_end(&c);
+}
+
+static void
 powers_of_mixed_types(void **state)
 {
     struct one c;
@@ -278,6 +314,7 @@ main(void)
         cmocka_unit_test(integer_division_never_traps),
         cmocka_unit_test(remainders_have_a_sign),
         cmocka_unit_test(bits_are_shifted_out),
+        cmocka_unit_test(bits_of_integers),
         cmocka_unit_test(powers_of_mixed_types),
         cmocka_unit_test(variadic_with_one_and_many),
         cmocka_unit_test(channels_last_operands),

@@ -105,6 +105,11 @@ regions_of_an_image(void **state)
     WANT_F(&c, 0, SHAPE(1, 1, 1, 2), 3, 4);
     one_end(&c);
 
+    region(&c, 0.5f, 0.5f, 1.5f, 1.5f, 0);
+    attr_set_string(c.g, c.n, "mode", "max");
+    WANT_F(&c, 0, SHAPE(1, 1, 1, 1), 1); /* a quarter of the largest */
+    one_end(&c);
+
     region(&c, 10, 10, 12, 12, 0);
     WANT_F(&c, 0, SHAPE(1, 1, 1, 1), 0);
     one_end(&c);
