@@ -14,6 +14,9 @@
 #include "engine/ops/number.h"
 #include "engine/ops/rule.h"
 
+/* By their definition, which takes the square of the length. */
+enum { MAX_LENGTH = 1 << 20 };
+
 #define TAU 6.28318530717958647692
 
 /* --- what both transformations share ----------------------------------------
@@ -46,6 +49,10 @@ read_size(const struct graph *g, const struct node *n, int i, const char *what,
 static int
 set_bins(const struct node *n, bool onesided, struct fourier *f, struct err *e)
 {
+    if (f->length > MAX_LENGTH)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%" PRId64 " points, at most %d are supported",
+                       f->length, MAX_LENGTH);
     f->inverse = attr_int(n, "inverse", 0) != 0;
     if (onesided && (f->complex_in || f->inverse))
         return err_set(e, ERR_UNSUPPORTED,
@@ -60,8 +67,6 @@ fourier_prepare(struct step *s, const struct fourier *f, struct err *e)
     const size_t length = (size_t)f->length;
     struct fourier *own;
 
-    if (length > (SIZE_MAX - sizeof *f) / (2 * sizeof f->factor[0]))
-        return err_set(e, ERR_NO_MEMORY, "%zu factors", length);
     if (step_own(s, sizeof *f + 2 * length * sizeof f->factor[0], e) != 0)
         return e->code;
     own = s->own;

@@ -114,6 +114,13 @@ refuses_sizes(void **state)
     one_end(&c);
 
     one_begin(&c);
+    IN_F(&c, SHAPE(2, 1), 1, 2);
+    IN_I(&c, SCALAR, INT64_MAX);
+    one_node(&c, OP_DFT, 1);
+    one_fails(&c, ERR_UNSUPPORTED, "points, at most");
+    one_end(&c);
+
+    one_begin(&c);
     IN_F(&c, SHAPE(2, 3), 1, 2, 3, 4, 5, 6);
     one_node(&c, OP_DFT, 1);
     one_fails(&c, ERR_INVALID, "want [...,1] or [...,2]");
