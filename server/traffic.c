@@ -62,7 +62,9 @@ struct change {
     const struct traffic_why *why;
     bool follows;
     bool rollback;
-    long at; /* the record that comes into force again, or -1 */
+    long at;     /* the record that comes into force again, or -1 */
+    bool yields; /* to a newer version, and to a route that somebody set */
+    bool yielded;
 };
 
 static json_t *
@@ -134,16 +136,34 @@ write_route(const char *path, const struct route *to, const json_t *record,
     return rc;
 }
 
+/* Uploads that end together may come here in any order: the newest stays. */
+static bool
+must_yield(const struct change *c, const struct route *to)
+{
+    bool follows = true;
+    struct route now;
+    struct err e;
+
+    if (registry_route(c->t->registry, c->model, &now, &follows, &e) != 0)
+        return false;
+    return !follows || now.arms[0].version > to->arms[0].version;
+}
+
 static int
 journal(void *arg, const struct route *from, const struct route *to,
         struct err *e)
 {
-    const struct change *c = arg;
+    struct change *c = arg;
     char *history = NULL, *route = NULL;
-    json_t *record = make_record(c, from, to);
+    json_t *record;
     struct err later;
     int rc;
 
+    if (c->yields && must_yield(c, to)) {
+        c->yielded = true;
+        return err_set(e, ERR_CONFLICT, "a newer route is in force");
+    }
+    record = make_record(c, from, to);
     if ((rc = repo_file_to_write(c->t->repo, c->model, history_name, &history,
                                  e)) == 0 &&
         (rc = repo_file_to_write(c->t->repo, c->model, route_name, &route,
@@ -187,7 +207,8 @@ int
 traffic_set(struct traffic *t, const char *model, const struct route *to,
             const struct traffic_why *why, struct err *e)
 {
-    struct change c = {t, model, "route", why, false, false, -1};
+    struct change c = {
+        .t = t, .model = model, .action = "route", .why = why, .at = -1};
 
     return apply(&c, to, why->force, e);
 }
@@ -197,17 +218,19 @@ traffic_follow(struct traffic *t, const char *model, long version,
                const char *variant, const struct traffic_why *why,
                struct err *e)
 {
-    struct change c = {t, model, "version", why, true, false, -1};
-    struct route now, to;
-    bool follows = true;
-    int rc = registry_route(t->registry, model, &now, &follows, e);
+    struct change c = {.t = t,
+                       .model = model,
+                       .action = "version",
+                       .why = why,
+                       .follows = true,
+                       .at = -1,
+                       .yields = true};
+    struct route to;
+    int rc;
 
-    if (rc != 0 && rc != ERR_UNAVAILABLE)
-        return rc;
-    if (!follows)
-        return 0;
     route_single(&to, version, variant);
-    return apply(&c, &to, false, e);
+    rc = apply(&c, &to, false, e);
+    return c.yielded ? 0 : rc;
 }
 
 struct usable {
@@ -285,7 +308,11 @@ int
 traffic_rollback(struct traffic *t, const char *model, long seq,
                  const struct traffic_why *why, struct err *e)
 {
-    struct change c = {t, model, "rollback", why, false, true, 0};
+    struct change c = {.t = t,
+                       .model = model,
+                       .action = "rollback",
+                       .why = why,
+                       .rollback = true};
     struct route now, to;
     int rc = find_target(t, model, seq, &now, &to, &c.at, e);
 
@@ -300,7 +327,12 @@ traffic_rollback_to(struct traffic *t, const char *model,
                     const struct route *to, const struct traffic_why *why,
                     struct err *e)
 {
-    struct change c = {t, model, "rollback", why, false, true, -1};
+    struct change c = {.t = t,
+                       .model = model,
+                       .action = "rollback",
+                       .why = why,
+                       .rollback = true,
+                       .at = -1};
 
     return roll_back(&c, to, why->force, e);
 }
