@@ -682,7 +682,7 @@ registry_set_route(struct registry *r, const char *model,
                    struct err *e)
 {
     struct route from;
-    bool has_from = false, stands = false;
+    bool has_from = false;
     struct entry *m;
     int rc = 0;
 
@@ -697,13 +697,11 @@ registry_set_route(struct registry *r, const char *model,
         has_from = true;
         from = m->has_kept ? m->kept : m->bound->route;
     }
-    /* Somebody has chosen since this was thought of. */
-    stands = rc == 0 && c->follows && m->has_kept && !m->follows;
     pthread_mutex_unlock(&r->lock);
 
-    if (rc == 0 && !stands)
+    if (rc == 0)
         rc = c->journal(c->arg, has_from ? &from : NULL, to, e);
-    if (rc == 0 && !stands) {
+    if (rc == 0) {
         pthread_mutex_lock(&r->lock);
         keep(m, to, c->follows);
         rebind(r, m);

@@ -201,8 +201,7 @@ void registry_drop(struct registry *r, const char *model, long version,
 
 struct route_change {
     bool force;   /* rejected variants may take traffic */
-    bool follows; /* noted with the route; such a change gives way to a route
-                     that somebody has set, and is then no error */
+    bool follows; /* noted with the route */
     /* Called with the route in force until now (NULL: none) and the new one,
      * once all targets are known to be ready and before the change takes
      * effect; when it fails nothing changes.  Changes never overlap. */

@@ -289,27 +289,6 @@ a_route_is_changed_whole_or_not(void **state)
     fail();
 }
 
-/* A new version that comes up while somebody sets a route does not undo it. */
-static void
-following_gives_way_to_a_choice(void **state)
-{
-    struct route_change c = {.journal = no_journal, .follows = true};
-    struct route r;
-    struct err e;
-
-    (void)state;
-    loaded("m", 1, "fp32");
-    loaded("m", 1, "int8");
-    loaded("m", 2, "fp32");
-    route_single(&r, 2, "fp32");
-    assert_int_equal(registry_set_route(reg, "m", &r, &c, &e), 0);
-    assert_string_equal(found("m", NULL, NULL), "2/fp32 primary");
-    assert_int_equal(routed("m", 1, "int8", NULL), 0);
-    c.arg = &c; /* a journal that fails is not asked either */
-    assert_int_equal(registry_set_route(reg, "m", &r, &c, &e), 0);
-    assert_string_equal(found("m", NULL, NULL), "1/int8 primary");
-}
-
 static void
 rejected_ones_need_force(void **state)
 {
@@ -393,7 +372,6 @@ main(void)
         TEST(what_is_held_stays),
         TEST(a_failed_load_changes_nothing),
         TEST(a_route_is_changed_whole_or_not),
-        TEST(following_gives_way_to_a_choice),
         TEST(rejected_ones_need_force),
         TEST(changes_under_load),
     };
