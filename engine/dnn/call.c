@@ -161,3 +161,28 @@ call_done(struct step *s)
     mem_free(c);
     s->own = NULL;
 }
+
+bool
+call_fits(call_describe *describe, const struct graph *g, const struct node *n)
+{
+    struct call c;
+    struct err e;
+    int rc = describe(g, n, &c, &e);
+
+    prim_free(&c.prim);
+    return rc == 0;
+}
+
+int
+call_make(call_describe *describe, const struct graph *g, const struct node *n,
+          struct step *s, struct err *e)
+{
+    struct call c;
+    int rc = describe(g, n, &c, e);
+
+    if (rc == 0)
+        rc = call_prepare(&c, s, e);
+    if (rc != 0)
+        prim_free(&c.prim);
+    return rc;
+}

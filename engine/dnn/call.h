@@ -29,6 +29,18 @@ int call_weights(struct call *c, const struct value *v, bool unsign,
 /* Builds the primitive; a copy of *c becomes s->own, which owns it then. */
 int call_prepare(const struct call *c, struct step *s, struct err *e);
 
+/*
+ * A kernel that is nothing but one primitive: describe() fills in *c, whose
+ * prim the caller then owns, also when it fails half-way (or it is NULL).
+ * call_fits() asks whether it can; call_make() prepares the step.
+ */
+typedef int call_describe(const struct graph *g, const struct node *n,
+                          struct call *c, struct err *e);
+bool call_fits(call_describe *describe, const struct graph *g,
+               const struct node *n);
+int call_make(call_describe *describe, const struct graph *g,
+              const struct node *n, struct step *s, struct err *e);
+
 int call_bind(const struct step *s, void *const *io, void *scratch,
               void **state, struct err *e);
 void call_unbind(const struct step *s, void *state);

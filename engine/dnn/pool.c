@@ -84,27 +84,15 @@ describe(const struct graph *g, const struct node *n, struct call *c,
 static bool
 fits(const struct graph *g, const struct node *n)
 {
-    struct call c;
-    struct err e;
-    int rc = describe(g, n, &c, &e);
-
-    prim_free(&c.prim);
-    return rc == 0;
+    return call_fits(describe, g, n);
 }
 
 static int
 prepare(const struct graph *g, const struct node *n, struct step *s,
         struct weights *w, struct err *e)
 {
-    struct call c;
-    int rc = describe(g, n, &c, e);
-
     (void)w;
-    if (rc == 0)
-        rc = call_prepare(&c, s, e);
-    if (rc != 0)
-        prim_free(&c.prim);
-    return rc;
+    return call_make(describe, g, n, s, e);
 }
 
 #define POOL(id, op_id)                                                        \

@@ -280,27 +280,15 @@ reorder_describe(const struct graph *g, const struct node *n, struct call *c,
 static bool
 reorder_fits(const struct graph *g, const struct node *n)
 {
-    struct call c;
-    struct err e;
-    int rc = reorder_describe(g, n, &c, &e);
-
-    prim_free(&c.prim);
-    return rc == 0;
+    return call_fits(reorder_describe, g, n);
 }
 
 static int
 reorder_prepare(const struct graph *g, const struct node *n, struct step *s,
                 struct weights *w, struct err *e)
 {
-    struct call c;
-    int rc = reorder_describe(g, n, &c, e);
-
     (void)w;
-    if (rc == 0)
-        rc = call_prepare(&c, s, e);
-    if (rc != 0)
-        prim_free(&c.prim);
-    return rc;
+    return call_make(reorder_describe, g, n, s, e);
 }
 
 const struct kernel dnn_reorder = {

@@ -97,27 +97,17 @@ describe(const struct graph *g, const struct node *n, struct call *c,
 static bool
 fits(const struct graph *g, const struct node *n)
 {
-    struct call c;
-    struct err e;
-    int rc = describe(g, n, &c, &e);
-
-    prim_free(&c.prim);
-    return rc == 0;
+    return call_fits(describe, g, n);
 }
 
 static int
 prepare(const struct graph *g, const struct node *n, struct step *s,
         struct weights *w, struct err *e)
 {
-    struct call c;
-    int rc = describe(g, n, &c, e);
+    int rc = call_make(describe, g, n, s, e);
 
     (void)w;
     if (rc == 0)
-        rc = call_prepare(&c, s, e);
-    if (rc != 0)
-        prim_free(&c.prim);
-    else
         s->inplace = 0;
     return rc;
 }
