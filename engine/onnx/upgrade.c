@@ -441,15 +441,18 @@ trailing_axes(struct upgrade *u, int node, int rank, int n, struct err *e)
 static int
 broadcast_attrs(struct upgrade *u, int node, struct err *e)
 {
-    const struct attr *a = attr_find(node_of(u, node), "axis");
-    int rank = facts_get(&u->facts, u->g, node_of(u, node)->in[0]).rank;
-    int own = facts_get(&u->facts, u->g, node_of(u, node)->in[1]).rank;
+    struct node *n = node_of(u, node);
+    int rank = facts_get(&u->facts, u->g, n->in[0]).rank;
+    int own = facts_get(&u->facts, u->g, n->in[1]).rank;
+    bool aligned =
+        attr_find(n, "axis") != NULL && attr_int(n, "broadcast", 0) != 0;
+    int64_t said = attr_int(n, "axis", 0);
     int axis;
-    int64_t said = attr_int(node_of(u, node), "axis", 0);
 
-    if (a == NULL || attr_int(node_of(u, node), "broadcast", 0) == 0)
+    attr_remove(n, "axis");
+    attr_remove(n, "broadcast");
+    if (!aligned)
         return 0;
-    attr_remove(node_of(u, node), "axis");
     if (rank == SHAPE_UNKNOWN || own == SHAPE_UNKNOWN)
         return err_set(e, ERR_UNSUPPORTED,
                        "attribute axis needs tensors of known rank");
@@ -462,6 +465,15 @@ broadcast_attrs(struct upgrade *u, int node, struct err *e)
     if (axis + own == rank)
         return 0;
     return trailing_axes(u, node, own, rank - axis - own, e);
+}
+
+/* Gemm said whether C is broadcast; by now it always may be. */
+static int
+gemm_6(struct upgrade *u, int node, struct err *e)
+{
+    (void)e;
+    attr_remove(node_of(u, node), "broadcast");
+    return 0;
 }
 
 /* One slope a channel, which is axis 1. */
@@ -832,6 +844,7 @@ static const struct rule {
      LAST,
      {OP_DYNAMIC_QUANTIZE_LINEAR, 1, 1, 3, dynamic_quantize}},
     {"EyeLike", 9, LAST, {OP_EYE_LIKE, 1, 1, 1, eye_like}},
+    {"Gemm", 6, 6, {OP_GEMM, 3, 3, 1, gemm_6}},
     {"GroupNormalization",
      18,
      LAST,
