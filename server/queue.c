@@ -303,7 +303,7 @@ rows_with(const struct work *w, int most)
 }
 
 /*
- * When the queue may be taken from: 0 for now, otherwise the time at which the
+ * When the queue may be taken from: 0 at once, otherwise the time at which the
  * wait for a fuller batch ends.
  */
 static uint64_t
