@@ -210,18 +210,6 @@ detach(struct variant *v, void *arg)
 /* --- parts ------------------------------------------------------------- */
 
 static int
-loop_start(struct daemon *d, struct err *e)
-{
-    return loop_new(&d->loop, e);
-}
-
-static void
-loop_end(struct daemon *d)
-{
-    loop_free(&d->loop);
-}
-
-static int
 stats_start(struct daemon *d, struct err *e)
 {
     (void)e;
@@ -399,7 +387,6 @@ static const struct stage {
     int (*start)(struct daemon *d, struct err *e);
     void (*stop)(struct daemon *d);
 } stages[] = {
-    {"event loop", loop_start, loop_end},
     {"counters", stats_start, stats_end},
     {"tokens", auth_start, auth_end},
     {"workers", workers_start, workers_end},
@@ -530,17 +517,25 @@ feed_watchdog(void *arg)
     notify_send("WATCHDOG=1");
 }
 
+/* A signal that comes while the parts start waits for the loop. */
 static int
-wait_for_the_end(struct life *l, struct err *e)
+catch_signals(struct life *l, struct err *e)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (int i = 0; i < 3; i++)
+        if (loop_signal(l->daemon.loop, signals[i], on_signal, l, e) != 0)
+            return e->code;
+    signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
+static void
+wait_for_the_end(struct life *l)
+{
     struct daemon *d = &l->daemon;
     unsigned watchdog_ms = (unsigned)(notify_watchdog_s() * 1000);
 
-    for (int i = 0; i < 3; i++)
-        if (loop_signal(d->loop, signals[i], on_signal, l, e) != 0)
-            return e->code;
-    signal(SIGPIPE, SIG_IGN);
     atomic_store(&d->state, DAEMON_READY);
     l->ready = loop_timer_new(d->loop, 0, 50, look_if_ready, l);
     l->expire = loop_timer_new(d->loop, 20, 20, expire, d);
@@ -548,7 +543,6 @@ wait_for_the_end(struct life *l, struct err *e)
         l->watchdog =
             loop_timer_new(d->loop, 0, watchdog_ms, feed_watchdog, NULL);
     loop_run(d->loop);
-    return 0;
 }
 
 /* --- the program ------------------------------------------------------- */
@@ -570,8 +564,10 @@ run(struct life *l, struct err *e)
     enum { N = sizeof stages / sizeof stages[0] };
     struct daemon *d = &l->daemon;
     size_t up = 0;
-    int rc = 0;
+    int rc = loop_new(&d->loop, e);
 
+    if (rc == 0)
+        rc = catch_signals(l, e);
     while (up < N && rc == 0) {
         rc = stages[up].start(d, e);
         if (rc != 0)
@@ -580,9 +576,10 @@ run(struct life *l, struct err *e)
             up++;
     }
     if (rc == 0)
-        rc = wait_for_the_end(l, e);
+        wait_for_the_end(l);
     while (up-- > 0)
         stages[up].stop(d);
+    loop_free(&d->loop);
     return rc;
 }
 
