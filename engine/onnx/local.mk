@@ -6,9 +6,14 @@ libonnx_a_SOURCES = \
 	engine/onnx/import.c \
 	engine/onnx/names.c engine/onnx/names.h \
 	engine/onnx/onnx.h \
+	engine/onnx/rewrite.c engine/onnx/rewrite.h \
 	engine/onnx/save.c \
 	engine/onnx/tensor.c engine/onnx/tensor.h \
 	engine/onnx/upgrade.c engine/onnx/upgrade.h \
+	engine/onnx/upgrade_inputs.c \
+	engine/onnx/upgrade_norm.c \
+	engine/onnx/upgrade_place.c \
+	engine/onnx/upgrade_type.c \
 	engine/onnx/wire.c engine/onnx/wire.h
 nodist_libonnx_a_SOURCES = engine/onnx/onnx.pb-c.c engine/onnx/onnx.pb-c.h
 

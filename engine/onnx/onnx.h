@@ -8,7 +8,9 @@
  *     tensor.c    TensorProto -> dtype, shape, data
  *     attr.c      AttributeProto -> struct attr
  *     import.c    ModelProto -> graph
- *     upgrade.c   nodes of older and newer opsets -> the forms of op_tbl.h
+ *     upgrade.c   nodes of older and newer opsets -> the forms of op_tbl.h;
+ *                 the rules by theme in upgrade_*.c
+ *     rewrite.c   what such a rule is made of
  *     facts.c     types and ranks, as far as an upgrade needs them
  *     names.c     which name is which value
  *     save.c      graph -> file

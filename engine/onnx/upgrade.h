@@ -24,7 +24,11 @@ struct form {
     int (*up)(struct upgrade *u, int node, struct err *e); /* or NULL */
 };
 
-/* False when quantd doesn't know that operator. */
+/*
+ * False when quantd doesn't know that operator.
+ *
+ * opset: of ai.onnx, whatever the domain
+ */
 bool form_find(const char *domain, const char *op_type, int opset,
                struct form *out);
 

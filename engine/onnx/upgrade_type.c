@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operators that name an element type, which a file does by ONNX's numbers, and
+ * those that quantize.
+ */
+#include "engine/onnx/rewrite.h"
+
+#include "engine/onnx/tensor.h"
+
+static int
+cast(struct upgrade *u, int node, struct err *e)
+{
+    enum dtype to;
+
+    if (rewrite_need_attr(u, node, "to", e) != 0)
+        return e->code;
+    attr_remove(rewrite_node(u, node), "saturate"); /* matters to float8 only */
+    if (dtype_import((int32_t)attr_int(rewrite_node(u, node), "to", 0), &to,
+                     e) != 0)
+        return e->code;
+    attr_set_int(u->g, rewrite_node(u, node), "to", to);
+    return 0;
+}
+
+static int
+cast_like(struct upgrade *u, int node, struct err *e)
+{
+    struct fact like = rewrite_fact(u, node, 1);
+
+    if (like.dtype == DTYPE_NONE)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "input 1 (target_type) needs a type known from the "
+                       "file");
+    attr_remove(rewrite_node(u, node), "saturate");
+    rewrite_set_input(u, node, 1, -1);
+    attr_set_int(u->g, rewrite_node(u, node), "to", like.dtype);
+    return 0;
+}
+
+static int
+eye_like(struct upgrade *u, int node, struct err *e)
+{
+    enum dtype t;
+
+    if (attr_find(rewrite_node(u, node), "dtype") == NULL)
+        return 0;
+    if (dtype_import((int32_t)attr_int(rewrite_node(u, node), "dtype", 0), &t,
+                     e) != 0)
+        return e->code;
+    attr_set_int(u->g, rewrite_node(u, node), "dtype", t);
+    return 0;
+}
+
+static int
+constant_of_shape(struct upgrade *u, int node, struct err *e)
+{
+    const struct attr *a = attr_find(rewrite_node(u, node), "value");
+
+    if (a != NULL && shape_n(&a->tensor->shape) != 1)
+        return err_set(e, ERR_INVALID, "attribute value must be one element");
+    return 0;
+}
+
+/* The type is a number of ONNX's. */
+static int
+spectral_window(struct upgrade *u, int node, struct err *e)
+{
+    int64_t type =
+        attr_int(rewrite_node(u, node), "output_datatype", DTYPE_FLOAT);
+    enum dtype t;
+
+    if (dtype_import((int32_t)type, &t, e) != 0)
+        return err_wrap(e, "attribute output_datatype");
+    attr_set_int(u->g, rewrite_node(u, node), "output_datatype", t);
+    return 0;
+}
+
+/* --- quantization ------------------------------------------------------- */
+
+static int
+dequantize(struct upgrade *u, int node, struct err *e)
+{
+    return rewrite_only_default(u, node, "block_size", 0, e);
+}
+
+/* From 21 on the type may be an attribute instead of that of a zero point. */
+static int
+quantize(struct upgrade *u, int node, struct err *e)
+{
+    int64_t type = attr_int(rewrite_node(u, node), "output_dtype", 0);
+    const struct value *scale = node_in(u->g, rewrite_node(u, node), 1);
+    struct shape shape = scale->shape;
+    enum dtype t;
+    void *zeros;
+
+    attr_remove(rewrite_node(u, node), "saturate"); /* matters to float8 only */
+    attr_remove(rewrite_node(u, node), "output_dtype");
+    if (rewrite_only_default(u, node, "block_size", 0, e) != 0)
+        return e->code;
+    if (type == 0 || rewrite_has_input(u, node, 2))
+        return 0;
+    if (dtype_import((int32_t)type, &t, e) != 0)
+        return err_wrap(e, "attribute output_dtype");
+    if (scale->data == NULL)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "attribute output_dtype needs a constant scale");
+    zeros = arena_try(u->g->arena, shape_n(&shape), dtype_size(t));
+    if (zeros == NULL)
+        return rewrite_no_memory(e);
+    return rewrite_set_const(u, node, 2, "zero_point", t, &shape, zeros, e);
+}
+
+static int
+dynamic_quantize(struct upgrade *u, int node, struct err *e)
+{
+    if (rewrite_node(u, node)->n_out != 3)
+        return err_set(e, ERR_INVALID, "%d outputs, must be 3",
+                       rewrite_node(u, node)->n_out);
+    return 0;
+}
+
+const struct rule rules_type[] = {
+    {"BlackmanWindow",
+     17,
+     OPSET_LAST,
+     {OP_BLACKMAN_WINDOW, 1, 1, 1, spectral_window}},
+    {"Cast", 6, OPSET_LAST, {OP_CAST, 1, 1, 1, cast}},
+    {"CastLike", 15, OPSET_LAST, {OP_CAST, 2, 2, 1, cast_like}},
+    {"ConstantOfShape",
+     9,
+     OPSET_LAST,
+     {OP_CONSTANT_OF_SHAPE, 1, 1, 1, constant_of_shape}},
+    {"DequantizeLinear",
+     19,
+     OPSET_LAST,
+     {OP_DEQUANTIZE_LINEAR, 2, 3, 1, dequantize}},
+    {"DynamicQuantizeLinear",
+     11,
+     OPSET_LAST,
+     {OP_DYNAMIC_QUANTIZE_LINEAR, 1, 1, 3, dynamic_quantize}},
+    {"EyeLike", 9, OPSET_LAST, {OP_EYE_LIKE, 1, 1, 1, eye_like}},
+    {"HammingWindow",
+     17,
+     OPSET_LAST,
+     {OP_HAMMING_WINDOW, 1, 1, 1, spectral_window}},
+    {"HannWindow", 17, OPSET_LAST, {OP_HANN_WINDOW, 1, 1, 1, spectral_window}},
+    {"QuantizeLinear", 19, OPSET_LAST, {OP_QUANTIZE_LINEAR, 2, 3, 1, quantize}},
+    {NULL, 0, 0, {0}},
+};
