@@ -27,6 +27,7 @@ static const struct {
     {"bias", ATTR_FLOAT},
     {"block_size", ATTR_INT},
     {"blocksize", ATTR_INT},
+    {"body", ATTR_GRAPH},
     {"broadcast", ATTR_INT},
     {"ceil_mode", ATTR_INT},
     {"center_point_box", ATTR_INT},
@@ -39,6 +40,7 @@ static const struct {
     {"dilations", ATTR_INTS},
     {"direction", ATTR_STRING},
     {"dtype", ATTR_INT},
+    {"else_branch", ATTR_GRAPH},
     {"end", ATTR_INT},
     {"ends", ATTR_INTS},
     {"epsilon", ATTR_FLOAT},
@@ -68,6 +70,7 @@ static const struct {
     {"noop_with_empty_axes", ATTR_INT},
     {"num_groups", ATTR_INT},
     {"num_outputs", ATTR_INT},
+    {"num_scan_inputs", ATTR_INT},
     {"onesided", ATTR_INT},
     {"output_datatype", ATTR_INT},
     {"output_dtype", ATTR_INT},
@@ -87,6 +90,10 @@ static const struct {
     {"sampling_ratio", ATTR_INT},
     {"saturate", ATTR_INT},
     {"scales", ATTR_FLOATS},
+    {"scan_input_axes", ATTR_INTS},
+    {"scan_input_directions", ATTR_INTS},
+    {"scan_output_axes", ATTR_INTS},
+    {"scan_output_directions", ATTR_INTS},
     {"select_last_index", ATTR_INT},
     {"size", ATTR_INT},
     {"sorted", ATTR_INT},
@@ -98,6 +105,7 @@ static const struct {
     {"stash_type", ATTR_INT},
     {"storage_order", ATTR_INT},
     {"strides", ATTR_INTS},
+    {"then_branch", ATTR_GRAPH},
     {"time_axis", ATTR_INT},
     {"to", ATTR_INT},
     {"training_mode", ATTR_INT},
@@ -158,6 +166,14 @@ attr_string(const struct node *n, const char *name, const char *dflt)
     const struct attr *a = find_typed(n, name, ATTR_STRING);
 
     return a == NULL ? dflt : a->s;
+}
+
+struct graph *
+attr_graph(const struct node *n, const char *name)
+{
+    const struct attr *a = find_typed(n, name, ATTR_GRAPH);
+
+    return a == NULL ? NULL : a->graph;
 }
 
 const int64_t *

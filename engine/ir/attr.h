@@ -58,6 +58,9 @@ float attr_float(const struct node *n, const char *name, float dflt);
 const char *attr_string(const struct node *n, const char *name,
                         const char *dflt);
 
+/* A body of If, Loop or Scan; NULL when it is absent. */
+struct graph *attr_graph(const struct node *n, const char *name);
+
 /* The list and its length; NULL and 0 when absent. */
 const int64_t *attr_ints(const struct node *n, const char *name, int *count);
 const float *attr_floats(const struct node *n, const char *name, int *count);

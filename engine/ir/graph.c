@@ -97,6 +97,7 @@ graph_copy(const struct graph *from)
 
     g->name = from->name;
     g->opset = from->opset;
+    g->n_captured = from->n_captured;
     for (size_t i = 0; i < from->values.n; i++)
         VEC_PUSH(&g->values, from->values.at[i]);
     for (size_t i = 0; i < from->nodes.n; i++)

@@ -77,7 +77,8 @@ struct node {
     enum op op;
     const char *name;
     bool dead;
-    int n_in, n_own; /* inputs; the operator's own come first, posts' behind */
+    int n_in, n_own; /* inputs; the operator's own come first, behind them
+                        those of posts, or what If, Loop, Scan capture */
     int n_out;
     int *in, *out; /* value ids; -1 where an optional one is absent */
     struct attr *attrs;
@@ -110,6 +111,8 @@ struct graph {
     VEC(struct node) nodes; /* in run order */
     VEC(int) inputs;        /* value ids; constants are not among them */
     VEC(int) outputs;
+    int n_captured; /* of the last inputs: what a body reads of the graph
+                       around it, in the order of its node's last inputs */
     VEC(struct meta) metas; /* ModelProto.metadata_props */
 };
 

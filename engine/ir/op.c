@@ -24,6 +24,12 @@ op_name(enum op op)
     return op_info(op)->name;
 }
 
+bool
+op_is_control(enum op op)
+{
+    return op == OP_IF || op == OP_LOOP || op == OP_SCAN;
+}
+
 enum op
 op_find(const char *domain, const char *name)
 {

@@ -2,6 +2,8 @@
 #ifndef ENGINE_IR_OP_H
 #define ENGINE_IR_OP_H
 
+#include <stdbool.h>
+
 enum op {
 #define OP(id, domain, name, since, in_min, in_max, out_max, infer) OP_##id,
 #include "engine/ir/op_tbl.h"
@@ -20,6 +22,9 @@ struct op_info {
 
 const struct op_info *op_info(enum op op);
 const char *op_name(enum op op);
+
+/* If, Loop, Scan: it holds graphs. */
+bool op_is_control(enum op op);
 
 /* The operator of that domain ("" or "ai.onnx") and name, or OP_COUNT. */
 enum op op_find(const char *domain, const char *name);

@@ -9,6 +9,10 @@
  * Domain "quantd" marks what only exists in memory, between passes.
  * The rule is the shape rule of engine/ops/.
  */
+/* control.c: the bodies are attributes, see graph.h on what they capture */
+OP(IF, "", "If", 13, 1, 1, OP_MANY, control_infer)
+OP(LOOP, "", "Loop", 13, 0, OP_MANY, OP_MANY, control_infer)
+OP(SCAN, "", "Scan", 11, 1, OP_MANY, OP_MANY, control_infer)
 /* unary.c: one input, elementwise */
 OP(ABS, "", "Abs", 13, 1, 1, 1, unary_infer)
 OP(ACOS, "", "Acos", 7, 1, 1, 1, unary_infer)

@@ -3,7 +3,9 @@ libonnx_a_SOURCES = \
 	engine/onnx/attr.c engine/onnx/attr.h \
 	engine/onnx/external.c engine/onnx/external.h \
 	engine/onnx/facts.c engine/onnx/facts.h \
-	engine/onnx/import.c \
+	engine/onnx/import.c engine/onnx/import.h \
+	engine/onnx/import_body.c \
+	engine/onnx/import_graph.c \
 	engine/onnx/names.c engine/onnx/names.h \
 	engine/onnx/onnx.h \
 	engine/onnx/rewrite.c engine/onnx/rewrite.h \

@@ -3,6 +3,7 @@ libops_a_SOURCES = \
 	engine/ops/binary.c \
 	engine/ops/cast.c \
 	engine/ops/concat.c \
+	engine/ops/control.c \
 	engine/ops/conv.c \
 	engine/ops/conv_integer.c \
 	engine/ops/diagonal.c \
