@@ -8,6 +8,7 @@ libonnx_a_SOURCES = \
 	engine/onnx/import_graph.c \
 	engine/onnx/names.c engine/onnx/names.h \
 	engine/onnx/onnx.h \
+	engine/onnx/qlinear.c \
 	engine/onnx/rewrite.c engine/onnx/rewrite.h \
 	engine/onnx/save.c \
 	engine/onnx/tensor.c engine/onnx/tensor.h \

@@ -41,6 +41,8 @@ extern const struct rule rules_inputs[]; /* attributes <-> inputs */
 extern const struct rule rules_norm[];
 extern const struct rule rules_place[]; /* resize, pooling, regions, spectra */
 extern const struct rule rules_type[];  /* casts and quantization */
+extern const struct rule rules_qlinear[];
+extern const struct rule rules_qlinear_ms[]; /* domain com.microsoft */
 
 /* --- looking ------------------------------------------------------------ */
 

@@ -22,6 +22,8 @@ static const struct {
     {"", rules_norm},
     {"", rules_place},
     {"", rules_type},
+    {"", rules_qlinear},
+    {"com.microsoft", rules_qlinear_ms},
 };
 
 static bool
