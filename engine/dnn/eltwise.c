@@ -91,6 +91,8 @@ answer(const struct post *p, float x)
         return sqrtf(x);
     case OP_SOFTPLUS:
         return x > 20 ? x : log1pf(expf(x));
+    case OP_MISH:
+        return x * tanhf(x > 20 ? x : log1pf(expf(x)));
     case OP_GELU:
         if (p->alpha == 1)
             return 0.5f * x *
@@ -539,6 +541,7 @@ UNARY(dnn_hard_swish, OP_HARD_SWISH);
 UNARY(dnn_identity, OP_IDENTITY); /* from one scale to another */
 UNARY(dnn_leaky_relu, OP_LEAKY_RELU);
 UNARY(dnn_log, OP_LOG);
+UNARY(dnn_mish, OP_MISH);
 UNARY(dnn_neg, OP_NEG);
 UNARY(dnn_reciprocal, OP_RECIPROCAL);
 UNARY(dnn_relu, OP_RELU);

@@ -67,6 +67,7 @@ kind_of(const struct node *n)
     case OP_HARD_SWISH:
     case OP_LEAKY_RELU:
     case OP_LOG:
+    case OP_MISH:
     case OP_NEG:
     case OP_RECIPROCAL:
     case OP_RELU:

@@ -68,6 +68,7 @@ chain_unary(enum op op, float alpha, float beta, struct link *l)
         {OP_LOG, dnnl_eltwise_log},
         {OP_SQRT, dnnl_eltwise_sqrt},
         {OP_SOFTPLUS, dnnl_eltwise_soft_relu},
+        {OP_MISH, dnnl_eltwise_mish},
         {OP_HARD_SWISH, dnnl_eltwise_hardswish},
         {OP_SWISH, dnnl_eltwise_swish},
         {OP_GELU, dnnl_eltwise_gelu_erf},

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gelu and LayerNormalization, which older opsets write as five to nine nodes,
- * become the one node that they are:
+ * Activations that exporters write as several nodes become the one node that
+ * they are:
  *
  *     Gelu   0.5 x (1 + erf(x / sqrt 2)), or with
  *            tanh(sqrt(2 / pi) (x + 0.044715 x^3)) in the place of erf;
- *            the factors in any order
- *     Layer  d / sqrt(mean(d^2) + epsilon) * scale + bias, d = x - mean(x),
- *            means over the last axis
+ *            the factors in any order, or
+ *            tanh(sqrt(2 / pi) x (1 + 0.044715 x x))
+ *     Mish   x tanh(softplus(x)), softplus(x) = log(1 + exp(x))
  *
  * The last node is rewritten; those before it go when nobody else reads them.
  */
@@ -78,6 +78,41 @@ cubed(const struct graph *g, int id)
     return -1;
 }
 
+/* A product of x and c in any order, or of (x and c) and x: x, or -1. */
+static int
+times_square(const struct graph *g, int id, float c)
+{
+    const struct node *mul = made_by(g, id, OP_MUL);
+
+    for (int k = 0; mul != NULL && k < 2; k++) {
+        int x = divided(g, mul->in[k], 1 / c);
+
+        if (x >= 0 && mul->in[1 - k] == x)
+            return x;
+    }
+    id = divided(g, id, 1 / c);
+    mul = id < 0 ? NULL : made_by(g, id, OP_MUL);
+    return mul != NULL && mul->in[0] == mul->in[1] ? mul->in[0] : -1;
+}
+
+/* x of sqrt(2 / pi) x (1 + 0.044715 x x), or -1. */
+static int
+factored_argument(const struct graph *g, int id)
+{
+    const struct node *mul = made_by(g, id, OP_MUL);
+
+    for (int k = 0; mul != NULL && k < 2; k++) {
+        int x = divided(g, mul->in[1 - k], 1.2533141f);
+        const struct node *add = made_by(g, mul->in[k], OP_ADD);
+        int rest = -1;
+
+        if (x >= 0 && add != NULL && with_number(g, add, 1, &rest) &&
+            times_square(g, rest, 0.044715f) == x)
+            return x;
+    }
+    return -1;
+}
+
 /* x of the argument of tanh above, or -1. */
 static int
 tanh_argument(const struct graph *g, int id)
@@ -93,7 +128,7 @@ tanh_argument(const struct graph *g, int id)
             cubed(g, cube) == add->in[k])
             return add->in[k];
     }
-    return -1;
+    return factored_argument(g, id);
 }
 
 /* x of 1 + erf(..), 1 + tanh(..); -1 when `id` is no such sum. */
@@ -159,94 +194,39 @@ find_gelu(struct graph *g, struct node *n)
     attr_set_string(g, n, "approximate", is_tanh ? "tanh" : "none");
 }
 
-/* --- LayerNormalization -------------------------------------------------- */
+/* --- Mish ------------------------------------------------------------------
+ */
 
-/* x of the mean of x over the last axis, or -1. */
+/* x of softplus(x), or -1. */
 static int
-mean_of(const struct graph *g, int id)
+softplus_of(const struct graph *g, int id)
 {
-    const struct node *m = made_by(g, id, OP_REDUCE_MEAN);
-    const int64_t *axes;
-    int n_axes, rank;
+    const struct node *n = made_by(g, id, OP_SOFTPLUS);
+    int value = -1;
 
-    if (m == NULL)
+    if (n != NULL)
+        return n->in[0];
+    n = made_by(g, id, OP_LOG);
+    n = n == NULL ? NULL : made_by(g, n->in[0], OP_ADD);
+    if (n == NULL || !with_number(g, n, 1, &value))
         return -1;
-    axes = attr_ints(m, "axes", &n_axes);
-    rank = node_in(g, m, 0)->shape.rank;
-    return n_axes == 1 && (axes[0] == -1 || axes[0] == rank - 1) &&
-                   attr_int(m, "keepdims", 1) != 0
-               ? m->in[0]
-               : -1;
+    n = made_by(g, value, OP_EXP);
+    return n == NULL ? -1 : n->in[0];
 }
 
-/* x of x - mean(x), or -1. */
-static int
-centered(const struct graph *g, int id)
-{
-    const struct node *d = made_by(g, id, OP_SUB);
-
-    return d != NULL && mean_of(g, d->in[1]) == d->in[0] ? d->in[0] : -1;
-}
-
-/* x of sqrt(mean((x - mean(x))^2) + epsilon), or -1. */
-static int
-deviation(const struct graph *g, int id, float *epsilon)
-{
-    const struct node *root = made_by(g, id, OP_SQRT), *add, *square;
-    int variance = -1, d = -1;
-
-    add = root == NULL ? NULL : made_by(g, root->in[0], OP_ADD);
-    for (int k = 0; add != NULL && k < 2; k++)
-        if (pass_scalar(node_in(g, add, k), epsilon))
-            variance = add->in[1 - k];
-    if (variance < 0 || (variance = mean_of(g, variance)) < 0)
-        return -1;
-    if ((square = made_by(g, variance, OP_POW)) != NULL)
-        return with_number(g, square, 2, &d) ? centered(g, d) : -1;
-    square = made_by(g, variance, OP_MUL);
-    return square != NULL && square->in[0] == square->in[1]
-               ? centered(g, square->in[0])
-               : -1;
-}
-
-/* A constant of one float for each place of the last axis of x. */
-static bool
-is_row(const struct graph *g, int id, int x)
-{
-    const struct value *v = &g->values.at[id];
-    const struct shape *s = &g->values.at[x].shape;
-
-    return v->data != NULL && v->dtype == DTYPE_FLOAT && v->shape.rank > 0 &&
-           (int64_t)shape_n(&v->shape) == s->dim[s->rank - 1] &&
-           v->shape.dim[v->shape.rank - 1] == s->dim[s->rank - 1];
-}
-
-/* n is the last Add; its operands are sought on both sides. */
 static void
-find_layer_norm(struct graph *g, struct node *n)
+find_mish(struct graph *g, struct node *n)
 {
-    for (int k = 0; n->op == OP_ADD && k < 2; k++) {
-        const struct node *mul = made_by(g, n->in[k], OP_MUL);
+    for (int k = 0; n->op == OP_MUL && n->n_posts == 0 && k < 2; k++) {
+        const struct node *t = made_by(g, n->in[1 - k], OP_TANH);
 
-        for (int j = 0; mul != NULL && j < 2; j++) {
-            const struct node *div = made_by(g, mul->in[j], OP_DIV);
-            int x = div == NULL ? -1 : centered(g, div->in[0]);
-            int scale = mul->in[1 - j], bias = n->in[1 - k];
-            float epsilon = 0;
-
-            if (x < 0 || deviation(g, div->in[1], &epsilon) != x ||
-                !is_row(g, scale, x) || !is_row(g, bias, x))
-                continue;
-            n->op = OP_LAYER_NORMALIZATION;
-            n->n_in = n->n_own = 2;
-            n->in[0] = x;
-            n->in[1] = scale;
-            n->n_own = graph_append_input(g, n, bias) + 1;
-            n->n_attrs = 0;
-            attr_set_int(g, n, "axis", -1);
-            attr_set_float(g, n, "epsilon", epsilon);
-            return;
-        }
+        if (t == NULL || softplus_of(g, t->in[0]) != n->in[k])
+            continue;
+        n->op = OP_MISH;
+        n->in[0] = n->in[k];
+        n->n_in = n->n_own = 1;
+        n->n_attrs = 0;
+        return;
     }
 }
 
@@ -261,7 +241,7 @@ pass_compound(struct graph *g, struct err *e)
             node_out(g, n, 0)->dtype != DTYPE_FLOAT)
             continue;
         find_gelu(g, n);
-        find_layer_norm(g, n);
+        find_mish(g, n);
     }
     graph_sweep(g);
     return 0;

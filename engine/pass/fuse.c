@@ -47,6 +47,7 @@ unary_post(const struct graph *g, const struct node *u, struct post *p)
     case OP_SIGMOID:
     case OP_TANH:
     case OP_HARD_SWISH:
+    case OP_MISH:
     case OP_SWISH:
         return true;
     case OP_GELU: {
@@ -129,14 +130,109 @@ binary_post(struct graph *g, struct node *n, const struct node *next,
     return true;
 }
 
+/* --- reshapes in between -------------------------------------------------- */
+
+static bool
+is_view(const struct node *n)
+{
+    return n->op == OP_RESHAPE || n->op == OP_SQUEEZE ||
+           n->op == OP_UNSQUEEZE || n->op == OP_FLATTEN;
+}
+
+/* A node that reshapes value `from` into value `to`, at that place. */
+static bool
+reshape(struct graph *g, size_t at, int from, int to)
+{
+    const struct value *v = graph_value(g, to);
+    int n_dims = v->shape.rank;
+    const char *name = v->name;
+    int dims = graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(n_dims),
+                               graph_value(g, to)->shape.dim);
+
+    if (dims < 0)
+        return false;
+    graph_insert_node(g, at, OP_RESHAPE, name, (int[]){from, dims}, 2, &to, 1);
+    return true;
+}
+
+/*
+ * What stands behind the reshape of n's result and could be joined to n, were
+ * it not for that: an activation, or a sum with as many elements in the same
+ * order.
+ */
+static bool
+could_join(const struct graph *g, const struct node *n, const struct node *view,
+           const struct node *next)
+{
+    const struct shape *y = &graph_value(g, view->out[0])->shape;
+    const struct shape *x = &node_out(g, n, 0)->shape;
+    const struct value *other;
+    struct post p;
+
+    if (unary_post(g, next, &p))
+        return next->in[0] == view->out[0];
+    if ((next->op != OP_ADD && next->op != OP_MUL) ||
+        next->in[0] == next->in[1])
+        return false;
+    other = node_in(g, next, next->in[0] == view->out[0]);
+    if (!shape_equal(&node_out(g, next, 0)->shape, y) || x->rank < 1 ||
+        y->rank < 1 || other->dtype != DTYPE_FLOAT)
+        return false;
+    if (other->data != NULL && shape_n(&other->shape) == 1)
+        return other->shape.rank <= x->rank;
+    if (other->data != NULL)
+        return other->shape.rank == 1 &&
+               x->dim[x->rank - 1] == y->dim[y->rank - 1];
+    return next->op == OP_ADD && shape_equal(&other->shape, y);
+}
+
+/* Next reads what n makes, and the reshape comes behind it. */
+static void
+sink_view(struct graph *g, struct node *n)
+{
+    struct node *view = pass_reader(g, n), *next;
+    int was, now, made = n->out[0], side;
+    size_t at;
+
+    if (view == NULL || !is_view(view) || view->in[0] != made ||
+        (next = pass_reader(g, view)) == NULL || !could_join(g, n, view, next))
+        return;
+    at = (size_t)(next - g->nodes.at);
+    side = next->in[0] == view->out[0];
+    if (next->n_in > 1 && next->op != OP_CLIP &&
+        node_in(g, next, side)->data == NULL) {
+        int flat =
+            graph_add_value(g, NULL, DTYPE_FLOAT, &graph_value(g, made)->shape);
+
+        if (!reshape(g, at, next->in[side], flat))
+            return;
+        next = &g->nodes.at[++at];
+        next->in[side] = flat;
+    }
+    was = next->out[0];
+    now = graph_add_value(g, NULL, DTYPE_FLOAT, &graph_value(g, made)->shape);
+    if (!reshape(g, at + 1, now, was))
+        return;
+    next = &g->nodes.at[at];
+    next->in[next->n_in > 1 && next->op != OP_CLIP ? !side : 0] = made;
+    next->out[0] = now;
+    g->values.at[now].producer = (int)at;
+    graph_sweep(g);
+}
+
 /* Joins n's only reader to it if that can be; returns the joined node. */
 static struct node *
 join_next(struct graph *g, struct node *n)
 {
-    struct node *next = takes_posts(g, n) ? pass_reader(g, n) : NULL;
+    size_t at = (size_t)(n - g->nodes.at);
+    struct node *next;
     struct post p;
 
-    if (next == NULL)
+    if (!takes_posts(g, n))
+        return NULL;
+    sink_view(g, n);
+    n = &g->nodes.at[at];
+    if ((next = pass_reader(g, n)) == NULL)
         return NULL;
     if (next->op == OP_ADD || next->op == OP_MUL) {
         if (!binary_post(g, n, next, &p))

@@ -1,34 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes that give what they get go: Identity, and, once types are sure, Cast
+ * to the type that it gets.
+ */
 #include "engine/pass/pass.h"
+
+static void
+drop(struct graph *g, struct node *n)
+{
+    /* A graph output keeps its name: it needs a node that makes it, so one
+     * between an input or a constant and an output stays. */
+    if (graph_is_output(g, n->out[0])) {
+        struct node *p = graph_producer(g, n->in[0]);
+        int old = n->in[0], slot = 0;
+
+        if (p == NULL || graph_is_output(g, old))
+            return;
+        while (p->out[slot] != old)
+            slot++;
+        graph_replace_uses(g, old, n->out[0]);
+        graph_kill_node(g, n);
+        p->out[slot] = n->out[0];
+        g->values.at[n->out[0]].producer = (int)(p - g->nodes.at);
+        g->values.at[old].producer = -1;
+    } else {
+        graph_replace_uses(g, n->out[0], n->in[0]);
+        graph_kill_node(g, n);
+    }
+}
 
 int
 pass_identity(struct graph *g, struct err *e)
 {
     (void)e;
+    for (size_t i = 0; i < g->nodes.n; i++)
+        if (!g->nodes.at[i].dead && g->nodes.at[i].op == OP_IDENTITY)
+            drop(g, &g->nodes.at[i]);
+    return 0;
+}
+
+int
+pass_cast(struct graph *g, struct err *e)
+{
+    (void)e;
     for (size_t i = 0; i < g->nodes.n; i++) {
         struct node *n = &g->nodes.at[i];
 
-        if (n->dead || n->op != OP_IDENTITY)
-            continue;
-        /* A graph output keeps its name: it needs a node that makes it, so
-         * an Identity between an input or a constant and an output stays. */
-        if (graph_is_output(g, n->out[0])) {
-            struct node *p = graph_producer(g, n->in[0]);
-            int old = n->in[0], slot = 0;
-
-            if (p == NULL || graph_is_output(g, old))
-                continue;
-            while (p->out[slot] != old)
-                slot++;
-            graph_replace_uses(g, old, n->out[0]);
-            graph_kill_node(g, n);
-            p->out[slot] = n->out[0];
-            g->values.at[n->out[0]].producer = (int)(p - g->nodes.at);
-            g->values.at[old].producer = -1;
-        } else {
-            graph_replace_uses(g, n->out[0], n->in[0]);
-            graph_kill_node(g, n);
-        }
+        if (!n->dead && n->op == OP_CAST &&
+            node_in(g, n, 0)->dtype == node_out(g, n, 0)->dtype)
+            drop(g, n);
     }
     return 0;
 }

@@ -5,9 +5,11 @@ libpass_a_SOURCES = \
 	engine/pass/compound.c \
 	engine/pass/constants.c \
 	engine/pass/deconv.c \
+	engine/pass/expand.c \
 	engine/pass/fuse.c \
 	engine/pass/hardswish.c \
 	engine/pass/identity.c \
+	engine/pass/layernorm.c \
 	engine/pass/mean.c \
 	engine/pass/simplify.c \
 	engine/pass/weights.c

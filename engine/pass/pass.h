@@ -40,12 +40,26 @@ int pass_hardswish(struct graph *g, struct err *e);
  */
 int pass_shapes(struct graph *g, struct err *e);
 
+/*
+ * What a plan's graph goes through once its shapes are known: the passes
+ * below, in their order.
+ */
+int pass_plan(struct graph *g, struct err *e);
+
+/* Cast to the type of its input goes. */
+int pass_cast(struct graph *g, struct err *e);
+
+/* Elementwise operators broadcast what Expand would have written out. */
+int pass_expand(struct graph *g, struct err *e);
+
 /* ReduceMean over all spatial axes becomes GlobalAveragePool. */
 int pass_mean(struct graph *g, struct err *e);
 
-/* Gelu and LayerNormalization written as several nodes become one.  Shapes are
- * known. */
+/* Gelu and Mish written as several nodes become one.  Shapes are known. */
 int pass_compound(struct graph *g, struct err *e);
+
+/* So does LayerNormalization. */
+int pass_layer_norm(struct graph *g, struct err *e);
 
 /*
  * Joins activations and residual Adds to the Conv, Gemm, MatMul before them

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of the passes that make ONNX out of ONNX, and what passes share.
+ * The two lists of passes, and what passes share.
  */
 #include "engine/engine.h"
 #include "engine/pass/pass.h"
 
 typedef int pass_fn(struct graph *g, struct err *e);
+
+static int
+run(struct graph *g, pass_fn *const *passes, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        int rc = passes[i](g, e);
+
+        if (rc != 0)
+            return rc;
+        graph_sweep(g);
+    }
+    return 0;
+}
 
 int
 graph_simplify(struct graph *g, struct err *e)
@@ -17,14 +30,19 @@ graph_simplify(struct graph *g, struct err *e)
         pass_hardswish, pass_affine,  pass_deconv,
     };
 
-    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
-        int rc = passes[i](g, e);
+    return run(g, passes, sizeof passes / sizeof passes[0], e);
+}
 
-        if (rc != 0)
-            return rc;
-        graph_sweep(g);
-    }
-    return 0;
+int
+pass_plan(struct graph *g, struct err *e)
+{
+    /* Operators of one node before those that look for them. */
+    static pass_fn *const passes[] = {
+        pass_cast,     pass_expand, pass_layer_norm,
+        pass_compound, pass_mean,   pass_fuse,
+    };
+
+    return run(g, passes, sizeof passes / sizeof passes[0], e);
 }
 
 bool

@@ -15,13 +15,28 @@
 #include "engine/run/layout.h"
 #include "engine/run/place.h"
 
-/* QUANTD_KERNELS=plain leaves dnn/ out: tests compare the two. */
+/*
+ * QUANTD_KERNELS=plain leaves dnn/ out, QUANTD_KERNELS=written the joining of
+ * nodes too: tests compare the three.
+ */
 static bool
-plain_only(void)
+kernels_are(const char *what)
 {
     const char *s = getenv("QUANTD_KERNELS");
 
-    return s != NULL && strcmp(s, "plain") == 0;
+    return s != NULL && strcmp(s, what) == 0;
+}
+
+static bool
+as_written(void)
+{
+    return kernels_are("written");
+}
+
+static bool
+plain_only(void)
+{
+    return kernels_are("plain") || as_written();
 }
 
 static const struct kernel *
@@ -274,12 +289,8 @@ plan_build(const struct graph *base, const struct shape *in_shapes,
     rc = set_inputs(p->graph, in_shapes, e);
     if (rc == 0)
         rc = pass_shapes(p->graph, e);
-    if (rc == 0)
-        rc = pass_compound(p->graph, e);
-    if (rc == 0)
-        rc = pass_mean(p->graph, e);
-    if (rc == 0)
-        rc = pass_fuse(p->graph, e);
+    if (rc == 0 && !as_written())
+        rc = pass_plan(p->graph, e);
     if (rc == 0 && !plain_only())
         rc = dnn_join(p->graph, w, e);
     if (rc == 0)

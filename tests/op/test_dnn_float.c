@@ -356,26 +356,35 @@ mean(struct graph *g, int x)
     return y;
 }
 
-/* Gelu and LayerNormalization as older opsets write them. */
+/* The argument of Gelu's tanh, in either form. */
+static int
+tanh_argument(struct graph *g, int x, bool factored)
+{
+    int f;
+
+    if (factored) {
+        f = NODE(g, OP_MUL, NODE(g, OP_MUL, number(g, 0.044715f), x), x);
+        f = NODE(g, OP_ADD, number(g, 1), f);
+        return NODE(g, OP_MUL, NODE(g, OP_MUL, number(g, 0.7978845608f), x), f);
+    }
+    f = NODE(g, OP_MUL, NODE(g, OP_POW, x, number(g, 3)), number(g, 0.044715f));
+    return NODE(g, OP_MUL, NODE(g, OP_ADD, x, f), number(g, 0.7978845608f));
+}
+
+/* Gelu and Mish as older opsets write them, Mish behind a product too. */
 static void
 test_compound(void **state)
 {
     (void)state;
-    for (int form = 0; form < 4; form++) {
+    for (int form = 0; form < 5; form++) {
         struct graph *g = graph_new();
         int x = NODE(g, OP_ADD, both_input(g, "x", SHAPE(3, 5, 77)),
                      both_const(g, SHAPE(77), 1));
         int f, y;
 
-        if (form == 3) {
-            f = NODE(g, OP_MUL, NODE(g, OP_POW, x, number(g, 3)),
-                     number(g, 0.044715f));
-            f = NODE(g, OP_MUL, NODE(g, OP_ADD, x, f),
-                     number(g, 0.7978845608f));
-            f = NODE(g, OP_TANH, f);
-        } else {
-            f = NODE(g, OP_ERF, NODE(g, OP_DIV, x, number(g, 1.41421356f)));
-        }
+        f = form >= 3
+                ? NODE(g, OP_TANH, tanh_argument(g, x, form == 4))
+                : NODE(g, OP_ERF, NODE(g, OP_DIV, x, number(g, 1.41421356f)));
         f = NODE(g, OP_ADD, f, number(g, 1));
         y = form == 0 ? NODE(g, OP_MUL, NODE(g, OP_MUL, x, f), number(g, 0.5))
             : form == 1
@@ -383,19 +392,103 @@ test_compound(void **state)
                 : NODE(g, OP_MUL, NODE(g, OP_MUL, x, number(g, 0.5)), f);
         both_check(g, y, 1e-5, "dnn.eltwise/jit", "Gelu by parts");
     }
-    for (int square = 0; square < 2; square++) {
+    for (int form = 0; form < 3; form++) {
         struct graph *g = graph_new();
-        int x = NODE(g, OP_ADD, both_input(g, "x", SHAPE(3, 5, 77)),
-                     both_const(g, SHAPE(77), 1));
-        int d = NODE(g, OP_SUB, x, mean(g, x));
-        int v = mean(g, square ? NODE(g, OP_MUL, d, d)
-                               : NODE(g, OP_POW, d, number(g, 2)));
-        int y = NODE(g, OP_DIV, d,
-                     NODE(g, OP_SQRT, NODE(g, OP_ADD, v, number(g, 1e-5f))));
+        int x = both_input(g, "x", SHAPE(6, 77)), y;
 
-        y = NODE(g, OP_ADD, NODE(g, OP_MUL, y, both_const(g, SHAPE(77), 1)),
-                 both_const(g, SHAPE(77), 1));
-        both_check(g, y, 2e-5, "dnn.norm", "LayerNormalization by parts");
+        if (form == 2)
+            x = NODE(g, OP_MATMUL, x, both_const(g, SHAPE(77, 40), 0.1f));
+        y = form == 0 ? NODE(g, OP_SOFTPLUS, x)
+                      : NODE(g, OP_LOG,
+                             NODE(g, OP_ADD, NODE(g, OP_EXP, x), number(g, 1)));
+        y = NODE(g, OP_MUL, x, NODE(g, OP_TANH, y));
+        both_check(g, y, 1e-5, form == 2 ? "dnn.matmul/brg" : "dnn.eltwise/jit",
+                   "Mish by parts");
+    }
+}
+
+enum layer_form { WITH_DIV, WITH_RECIPROCAL, WITH_POW, TENSORFLOW, FORMS };
+
+/* Normalized x by parts; terms: 0 none, 1 scale, 2 scale and bias. */
+static int
+layer_by_parts(struct graph *g, int x, enum layer_form form, int terms)
+{
+    int u = mean(g, x), d = NODE(g, OP_SUB, x, u), m, y;
+    int scale = both_const(g, SHAPE(77), 1), bias = both_const(g, SHAPE(77), 1);
+    int v = mean(g, form == WITH_DIV ? NODE(g, OP_POW, d, number(g, 2))
+                                     : NODE(g, OP_MUL, d, d));
+
+    v = NODE(g, OP_ADD, number(g, 1e-5f), v);
+    if (form == TENSORFLOW) {
+        m = NODE(g, OP_MUL, NODE(g, OP_RECIPROCAL, NODE(g, OP_SQRT, v)), scale);
+        y = NODE(g, OP_SUB, bias, NODE(g, OP_MUL, u, m));
+        return NODE(g, OP_ADD, NODE(g, OP_MUL, x, m), y);
+    }
+    if (form == WITH_DIV)
+        y = NODE(g, OP_DIV, d, NODE(g, OP_SQRT, v));
+    else if (form == WITH_RECIPROCAL)
+        y = NODE(g, OP_MUL, NODE(g, OP_RECIPROCAL, NODE(g, OP_SQRT, v)), d);
+    else
+        y = NODE(g, OP_MUL, d, NODE(g, OP_POW, v, number(g, -0.5f)));
+    if (terms > 0)
+        y = NODE(g, OP_MUL, scale, y);
+    return terms > 1 ? NODE(g, OP_ADD, bias, y) : y;
+}
+
+static void
+test_layer_norm_by_parts(void **state)
+{
+    (void)state;
+    for (int form = 0; form < FORMS; form++)
+        for (int terms = 0; terms < 3; terms++) {
+            struct graph *g = graph_new();
+            int x = NODE(g, OP_ADD, both_input(g, "x", SHAPE(3, 5, 77)),
+                         both_const(g, SHAPE(77), 1));
+
+            both_check(g, layer_by_parts(g, x, form, terms), 2e-5, "dnn.norm",
+                       "LayerNormalization by parts");
+        }
+}
+
+/* Reshapes between a product and what is joined to it; Expand before what
+ * broadcasts; Cast to the same type. */
+static void
+test_views(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 4; form++) {
+        struct graph *g = graph_new();
+        int64_t rows[] = {15, 32}, cube[] = {3, 5, 24}, wide[] = {3, 4, 5, 24};
+        int x = both_input(g, "x", SHAPE(3, 5, 32)), y, b;
+        int r = both_input(g, "r", SHAPE(3, 5, 24));
+        struct shape two = SHAPE(2), three = SHAPE(3), four = SHAPE(4);
+
+        y = NODE(g, OP_RESHAPE, x,
+                 graph_add_const(g, NULL, DTYPE_INT64, &two, rows));
+        y = NODE(g, OP_GEMM, y, both_const(g, SHAPE(32, 24), 0.2f),
+                 both_const(g, SHAPE(24), 1));
+        y = NODE(g, OP_RESHAPE, y,
+                 graph_add_const(g, NULL, DTYPE_INT64, &three, cube));
+        b = form == 0   ? number(g, 0.5f)
+            : form == 1 ? both_const(g, SHAPE(24), 1)
+                        : r;
+        y = form == 0 ? NODE(g, OP_MUL, y, b) : NODE(g, OP_ADD, b, y);
+        y = NODE(g, OP_RELU, y);
+        if (form == 3) {
+            b = NODE(g, OP_RESHAPE, r,
+                     graph_add_const(g, NULL, DTYPE_INT64, &four,
+                                     (int64_t[]){3, 1, 5, 24}));
+            b = NODE(g, OP_EXPAND, b,
+                     graph_add_const(g, NULL, DTYPE_INT64, &four, wide));
+            b = NODE(g, OP_CAST, NODE(g, OP_SUB, number(g, 1), b));
+            attr_set_int(g, MADE(g, b), "to", 1);
+            b = NODE(g, OP_MUL, b, number(g, 3));
+            y = NODE(g, OP_ADD, b,
+                     NODE(g, OP_RESHAPE, y,
+                          graph_add_const(g, NULL, DTYPE_INT64, &four,
+                                          (int64_t[]){3, 1, 5, 24})));
+        }
+        both_check(g, y, 1e-5, "dnn.matmul/brg", "reshapes in between");
     }
 }
 
@@ -468,12 +561,20 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),           cmocka_unit_test(test_affine),
-        cmocka_unit_test(test_conv_transpose), cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_matmul),         cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_unary),          cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_compound),
-        cmocka_unit_test(test_concat),         cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_affine),
+        cmocka_unit_test(test_conv_transpose),
+        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_compound),
+        cmocka_unit_test(test_layer_norm_by_parts),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_resize),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
