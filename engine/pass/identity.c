@@ -29,12 +29,29 @@ drop(struct graph *g, struct node *n)
     }
 }
 
+/* Before the shape rules have run, the type is sure of what no node makes and
+ * of what another Cast makes. */
+static bool
+is_early_identity(const struct graph *g, const struct node *n)
+{
+    const struct node *p;
+    int64_t to;
+
+    if (n->op != OP_CAST)
+        return n->op == OP_IDENTITY;
+    p = graph_producer(g, n->in[0]);
+    to = attr_int(n, "to", DTYPE_NONE);
+    if (p == NULL)
+        return node_in(g, n, 0)->dtype == to;
+    return p->op == OP_CAST && attr_int(p, "to", DTYPE_NONE) == to;
+}
+
 int
 pass_identity(struct graph *g, struct err *e)
 {
     (void)e;
     for (size_t i = 0; i < g->nodes.n; i++)
-        if (!g->nodes.at[i].dead && g->nodes.at[i].op == OP_IDENTITY)
+        if (!g->nodes.at[i].dead && is_early_identity(g, &g->nodes.at[i]))
             drop(g, &g->nodes.at[i]);
     return 0;
 }

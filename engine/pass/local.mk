@@ -7,6 +7,7 @@ libpass_a_SOURCES = \
 	engine/pass/deconv.c \
 	engine/pass/expand.c \
 	engine/pass/fuse.c \
+	engine/pass/half.c \
 	engine/pass/hardswish.c \
 	engine/pass/identity.c \
 	engine/pass/layernorm.c \

@@ -12,6 +12,20 @@
 
 #include "engine/ir/graph.h"
 
+/*
+ * float16 and bfloat16 become float32, everywhere but at the model's inputs
+ * and outputs, where a Cast stands: no pass and no kernel behind this one sees
+ * a half type elsewhere than at a Cast.
+ */
+int pass_half(struct graph *g, struct err *e);
+
+/*
+ * The same for a graph within a node: its inputs and outputs change, too, and
+ * no Cast stands there, as the values around it are float32 by then.
+ * pass_half() calls it for all that it finds in ATTR_GRAPH attributes.
+ */
+int pass_half_body(struct graph *g, struct err *e);
+
 /* Nodes all of whose inputs are constants become constants. */
 int pass_constants(struct graph *g, struct err *e);
 
@@ -19,7 +33,8 @@ int pass_constants(struct graph *g, struct err *e);
  * the constant. */
 int pass_weights(struct graph *g, struct err *e);
 
-/* Identity nodes go; their readers read what they read. */
+/* Identity nodes, and Casts to the type that a value is known to have, go:
+ * their readers read what they read. */
 int pass_identity(struct graph *g, struct err *e);
 
 /* BatchNormalization and constants that are added to, or multiplied with, the

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/ops/number.h"
 #include "engine/run/model.h"
 
 /* Sizes tried for dynamic axes that are not the batch. */
@@ -404,17 +405,18 @@ same_row(const struct model *m, const struct session *s, int row,
     for (int i = 0; i < model_n_outputs(m); i++) {
         const struct tensor *t = session_output(s, i);
         size_t bytes = row_bytes(&t->shape, t->dtype);
-        const void *got = (unsigned char *)t->data + (size_t)row * bytes;
+        const unsigned char *got =
+            (const unsigned char *)t->data + (size_t)row * bytes;
         double diff = 0, norm = 0;
 
-        if (t->dtype != DTYPE_FLOAT) {
+        if (!dtype_is_float(t->dtype)) {
             if (memcmp(got, alone[i], bytes) != 0)
                 return false;
             continue;
         }
-        for (size_t k = 0; k < bytes / sizeof(float); k++) {
-            double a = (double)((const float *)got)[k];
-            double b = (double)((const float *)(void *)alone[i])[k];
+        for (size_t at = 0; at < bytes; at += dtype_size(t->dtype)) {
+            double a = number_double(t->dtype, got + at);
+            double b = number_double(t->dtype, alone[i] + at);
 
             if (isnan(a) && isnan(b))
                 continue;

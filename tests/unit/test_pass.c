@@ -474,6 +474,79 @@ mean_over_space_is_a_pool(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, start, end)
 
+/* x16 * 2 with both ends in half: the net is float32, and Casts stand before
+ * and behind it. */
+static void
+halves_are_widened(void **state)
+{
+    const uint16_t two = 0x4000;
+    int x = input("x", SHAPE(3)), c;
+    const struct node *mul;
+    struct err e;
+
+    (void)state;
+    graph_value(g, x)->dtype = DTYPE_FLOAT16;
+    c = graph_add_const(g, "two", DTYPE_FLOAT16, &(struct shape){0}, &two);
+    node(OP_MUL, "y", 2, x, c);
+    graph_value(g, id_of("y"))->dtype = DTYPE_FLOAT16;
+    output("y");
+    assert_int_equal(pass_half(g, &e), 0);
+    assert_int_equal(alive(OP_CAST), 2);
+    assert_int_equal(graph_sort(g, &e), 0);
+    assert_int_equal(graph_value(g, x)->dtype, DTYPE_FLOAT16);
+    assert_int_equal(graph_value(g, id_of("y"))->dtype, DTYPE_FLOAT16);
+    assert_int_equal(graph_producer(g, id_of("y"))->op, OP_CAST);
+    mul = graph_producer(g, graph_producer(g, id_of("y"))->in[0]);
+    assert_int_equal(mul->op, OP_MUL);
+    assert_int_equal(node_in(g, mul, 0)->dtype, DTYPE_FLOAT);
+    assert_int_equal(node_in(g, mul, 1)->dtype, DTYPE_FLOAT);
+    assert_true(*(const float *)node_in(g, mul, 1)->data == 2);
+}
+
+/* A constant and an input that are outputs stay what they are. */
+static void
+halves_outside_stay(void **state)
+{
+    const uint16_t two = 0x4000;
+    int x = input("x", SHAPE(3)), c;
+    struct err e;
+
+    (void)state;
+    graph_value(g, x)->dtype = DTYPE_FLOAT16;
+    c = graph_add_const(g, "two", DTYPE_FLOAT16, &SHAPE(1), &two);
+    node(OP_MUL, "y", 2, x, c);
+    output("x");
+    output("two");
+    output("y");
+    assert_int_equal(pass_half(g, &e), 0);
+    assert_int_equal(alive(OP_CAST), 1); /* y was declared float32 */
+    assert_int_equal(graph_value(g, c)->dtype, DTYPE_FLOAT16);
+    assert_int_equal(*(const uint16_t *)graph_value(g, c)->data, two);
+    assert_int_equal(node_in(g, graph_producer(g, id_of("y")), 1)->dtype,
+                     DTYPE_FLOAT);
+    assert_true(graph_is_output(g, x));
+}
+
+/* What rounded to half and back does nothing any more, and goes. */
+static void
+casts_through_half_go(void **state)
+{
+    int x = input("x", SHAPE(3));
+
+    (void)state;
+    node(OP_CAST, "half", 1, x);
+    attr_set_int(g, graph_producer(g, id_of("half")), "to", DTYPE_FLOAT16);
+    node(OP_CAST, "back", 1, id_of("half"));
+    attr_set_int(g, graph_producer(g, id_of("back")), "to", DTYPE_FLOAT);
+    node(OP_CAST, "int", 1, id_of("back"));
+    attr_set_int(g, graph_producer(g, id_of("int")), "to", DTYPE_INT32);
+    output("int");
+    run(pass_half);
+    run(pass_identity);
+    assert_int_equal(alive(OP_CAST), 1);
+    assert_int_equal(graph_producer(g, id_of("int"))->in[0], x);
+}
+
 int
 main(void)
 {
@@ -495,6 +568,9 @@ main(void)
         T(a_broadcast_add_is_not_joined),
         T(shape_chains_become_constants),
         T(mean_over_space_is_a_pool),
+        T(halves_are_widened),
+        T(halves_outside_stay),
+        T(casts_through_half_go),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
