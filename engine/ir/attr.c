@@ -53,6 +53,7 @@ static const struct {
     {"gamma", ATTR_FLOAT},
     {"group", ATTR_INT},
     {"hidden_size", ATTR_INT},
+    {"ignore_index", ATTR_INT},
     {"input_forget", ATTR_INT},
     {"inverse", ATTR_INT},
     {"k", ATTR_INT},

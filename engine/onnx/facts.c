@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/onnx/facts.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 struct fact
@@ -125,6 +127,10 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
         return 2;
     case OP_ONE_HOT:
         return in[0].rank == SHAPE_UNKNOWN ? SHAPE_UNKNOWN : in[0].rank + 1;
+    case OP_NEGATIVE_LOG_LIKELIHOOD_LOSS:
+        return strcmp(attr_string(n, "reduction", "mean"), "none") == 0
+                   ? in[1].rank
+                   : 0;
     case OP_SIZE:
         return 0;
     case OP_RESHAPE:

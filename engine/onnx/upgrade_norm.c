@@ -131,6 +131,35 @@ softmax_rows(struct upgrade *u, int node, struct err *e)
     return 0;
 }
 
+/* --- losses ------------------------------------------------------------- */
+
+/* A NegativeLogLikelihoodLoss of what LogSoftmax makes of the classes. */
+static int
+cross_entropy(struct upgrade *u, int node, struct err *e)
+{
+    struct node *n = rewrite_node(u, node);
+    const char *reduction = attr_string(n, "reduction", "mean");
+    bool ignores = attr_find(n, "ignore_index") != NULL;
+    int64_t ignored = attr_int(n, "ignore_index", 0);
+    int in[3] = {-1, n->in[1], n->n_in > 2 ? n->in[2] : -1}, loss, added;
+
+    (void)e;
+    n->n_in = n->n_own = 1;
+    n->n_attrs = 0;
+    attr_set_int(u->g, n, "axis", 1);
+    in[0] = n->n_out > 1 ? n->out[1] : rewrite_value(u, node, "log_prob");
+    rewrite_drop_outputs(u, node, 1);
+    loss = rewrite_redirect(u, node, in[0]);
+    facts_follow(&u->facts, u->g, rewrite_node(u, node));
+    added = rewrite_append(u, node, OP_NEGATIVE_LOG_LIKELIHOOD_LOSS, in,
+                           in[2] < 0 ? 2 : 3, loss);
+    n = rewrite_node(u, added);
+    attr_set_string(u->g, n, "reduction", reduction);
+    if (ignores)
+        attr_set_int(u->g, n, "ignore_index", ignored);
+    return 0;
+}
+
 const struct rule rules_norm[] = {
     {"BatchNormalization",
      6,
@@ -154,5 +183,9 @@ const struct rule rules_norm[] = {
      OPSET_LAST,
      {OP_REDUCE_MEAN, 1, 1, 1, mean_variance}},
     {"Softmax", 6, 12, {OP_SOFTMAX, 1, 1, 1, softmax_rows}},
+    {"SoftmaxCrossEntropyLoss",
+     12,
+     OPSET_LAST,
+     {OP_LOG_SOFTMAX, 2, 3, 2, cross_entropy}},
     {NULL, 0, 0, {0}},
 };

@@ -12,6 +12,7 @@ libops_a_SOURCES = \
 	engine/ops/gather.c \
 	engine/ops/grid_sample.c \
 	engine/ops/line.c \
+	engine/ops/loss.c \
 	engine/ops/matmul.c \
 	engine/ops/move.c engine/ops/move.h \
 	engine/ops/norm.c \
