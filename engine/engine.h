@@ -43,7 +43,7 @@ void engine_set_threads(int n);
 /* --- graph ------------------------------------------------------------- */
 
 /*
- * Reads an ONNX file (opset 6 to 22), external data beside it included.
+ * Reads an ONNX file (opset 6 to 28), external data beside it included.
  *
  * out:   the caller's, graph_free() frees it.
  * Fails: ERR_NOT_FOUND, ERR_INVALID (malformed, with where), ERR_UNSUPPORTED

@@ -27,7 +27,7 @@
 /* What a model may say.  Each is far above the largest real model known. */
 enum {
     ONNX_MIN_OPSET = 1, /* before 6, operators that have not changed since */
-    ONNX_MAX_OPSET = 22,
+    ONNX_MAX_OPSET = 28,
 
     /* Passes look through all nodes for each node: keeps that to seconds. */
     ONNX_MAX_NODES = 1 << 16,

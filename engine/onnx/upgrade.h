@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nodes as files of opset 6 to 22 have them, brought to the one form that the
+ * Nodes as files of opset 6 to 28 have them, brought to the one form that the
  * rest of quantd knows (op_tbl.h).
  */
 #ifndef ENGINE_ONNX_UPGRADE_H

@@ -46,10 +46,6 @@ binary_infer(struct graph *g, struct node *n, struct err *e)
     if (rule_type(g, n, 0, n->op == OP_PRELU ? TYPES_REAL : TYPES_NUMBER, e) !=
         0)
         return e->code;
-    if (n->op == OP_MOD && attr_int(n, "fmod", 0) == 0 &&
-        dtype_is_float(x->dtype))
-        return err_set(e, ERR_INVALID, "fmod is 0, but %s is %s", x->name,
-                       dtype_name(x->dtype));
     for (int i = 1; i < n->n_own; i++)
         if ((n->op == OP_POW ? rule_type(g, n, i, TYPES_NUMBER, e)
                              : rule_same_type(g, n, i, e)) != 0)
@@ -70,7 +66,7 @@ bit_shift_infer(struct graph *g, struct node *n, struct err *e)
 
     if (strcmp(where, "LEFT") != 0 && strcmp(where, "RIGHT") != 0)
         return err_set(e, ERR_INVALID, "direction is \"%s\"", where);
-    if (rule_type(g, n, 0, TYPES_UNSIGNED, e) != 0)
+    if (rule_type(g, n, 0, TYPES_SIGNED | TYPES_UNSIGNED, e) != 0)
         return e->code;
     return binary_infer(g, n, e);
 }
@@ -138,6 +134,17 @@ where_infer(struct graph *g, struct node *n, struct err *e)
         }                                                                      \
     }
 
+/* What is left has the sign of b, also when it is 0. */
+static double
+real_mod(double a, double b)
+{
+    double r = fmod(a, b);
+
+    if (r == 0)
+        return copysign(0, b);
+    return (r < 0) != (b < 0) ? r + b : r;
+}
+
 #define REAL_ROWS(id, T)                                                       \
     ROW(add_##id, T, T, a + b)                                                 \
     ROW(sub_##id, T, T, a - b)                                                 \
@@ -145,6 +152,7 @@ where_infer(struct graph *g, struct node *n, struct err *e)
     ROW(div_##id, T, T, a / b)                                                 \
     ROW(prelu_##id, T, T, a < 0 ? a * b : a)                                   \
     ROW(rem_##id, T, T, fmod(a, b))                                            \
+    ROW(mod_##id, T, T, real_mod(a, b))                                        \
     ROW(max_##id, T, T, a >= b ? a : b >= a ? b : a + b) /* a NaN stays */     \
     ROW(min_##id, T, T, a <= b ? a : b <= a ? b : a + b)
 REALS(REAL_ROWS)
@@ -161,16 +169,20 @@ REALS(REAL_ROWS)
     ROW(min_##id, T, T, a <= b ? a : b)
 INTS(INT_ROWS)
 
-/* What is left has the sign of a, or of b. */
+/* What is left has the sign of a, or of b.  Shifted by more places than there
+ * are bits the sign is left, or nothing. */
 #define SIGNED_ROWS(id, T)                                                     \
     ROW(rem_##id, T, T, b == 0 || b == -1 ? 0 : a % b)                         \
     ROW(mod_##id, T, T,                                                        \
         b == 0 || b == -1                      ? 0                             \
         : a % b != 0 && (a % b < 0) != (b < 0) ? a % b + b                     \
                                                : a % b)                        \
+    ROW(left_##id, T, T,                                                       \
+        b < 0 || b >= (T)(8 * sizeof a) ? 0 : (uint64_t)a << b)                \
+    ROW(right_##id, T, T,                                                      \
+        a >> (b < 0 || b >= (T)(8 * sizeof a) ? (T)(8 * sizeof a - 1) : b))    \
     ROW(div_##id, T, T, b == 0 ? 0 : b == -1 ? (T)(0 - (uint64_t)a) : a / b)
 SIGNED_INTS(SIGNED_ROWS)
-/* More places than there are bits leave none. */
 #define UNSIGNED_ROWS(id, T)                                                   \
     ROW(rem_##id, T, T, b == 0 ? 0 : a % b)                                    \
     ROW(mod_##id, T, T, b == 0 ? 0 : a % b)                                    \
@@ -249,7 +261,7 @@ other_row_of(enum op op, enum dtype t)
 #define REMAINDER(id, T) CASE(MOD, rem, id)
 #define RIGHT(id, T) CASE(BIT_SHIFT, right, id)
         NUMBERS(REMAINDER)
-        UNSIGNED_INTS(RIGHT)
+        INTS(RIGHT)
 #undef CASE
     default:
         return NULL;
@@ -264,6 +276,7 @@ row_of(enum op op, enum dtype t)
     case OP_##op * 64 + DTYPE_##id:                                            \
         return name##_##id;
 #define ARITHMETIC(id, T)                                                      \
+    CASE(MOD, mod, id)                                                         \
     CASE(ADD, add, id)                                                         \
     CASE(SUM, add, id)                                                         \
     CASE(SUB, sub, id)                                                         \
@@ -277,14 +290,13 @@ row_of(enum op op, enum dtype t)
     CASE(LESS, less, id)                                                       \
     CASE(LESS_EQUAL, less_equal, id)
 #define WHOLE(id, T)                                                           \
-    CASE(MOD, mod, id)                                                         \
     CASE(BITWISE_AND, bits_and, id)                                            \
     CASE(BITWISE_OR, bits_or, id)                                              \
     CASE(BITWISE_XOR, bits_xor, id)
 #define LEFT(id, T) CASE(BIT_SHIFT, left, id)
         NUMBERS(ARITHMETIC)
         INTS(WHOLE)
-        UNSIGNED_INTS(LEFT)
+        INTS(LEFT)
         CASE(PRELU, prelu, FLOAT)
         CASE(PRELU, prelu, DOUBLE)
 #undef CASE

@@ -78,12 +78,13 @@ transpose_prepare(const struct graph *g, const struct node *n, struct step *s,
     return permute(s, &x->shape, perm, x->dtype, e);
 }
 
-/* x is [N,C,H,W] and blocksize positive. */
+/* x is [N,C,H,W], blocksize positive, and the mode one of two. */
 static int
 read_block(const struct graph *g, const struct node *n, int64_t *block,
            struct err *e)
 {
     const struct value *x = node_in(g, n, 0);
+    const char *mode = attr_string(n, "mode", "DCR");
     char text[SHAPE_TEXT];
 
     *block = attr_int(n, "blocksize", 0);
@@ -92,6 +93,8 @@ read_block(const struct graph *g, const struct node *n, int64_t *block,
                        shape_text(&x->shape, text));
     if (*block < 1 || *block > 1 << 15)
         return err_set(e, ERR_INVALID, "blocksize is %" PRId64, *block);
+    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
+        return err_set(e, ERR_INVALID, "mode is \"%s\"", mode);
     return 0;
 }
 
@@ -99,7 +102,6 @@ int
 depth_to_space_infer(struct graph *g, struct node *n, struct err *e)
 {
     const struct value *x = node_in(g, n, 0);
-    const char *mode = attr_string(n, "mode", "DCR");
     const int64_t *d = x->shape.dim;
     char text[SHAPE_TEXT];
     struct shape out;
@@ -107,8 +109,6 @@ depth_to_space_infer(struct graph *g, struct node *n, struct err *e)
 
     if (read_block(g, n, &b, e) != 0)
         return e->code;
-    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
-        return err_set(e, ERR_INVALID, "mode is \"%s\"", mode);
     out = SHAPE(d[0], d[1] / (b * b), 0, 0);
     if (d[1] % (b * b) != 0 || __builtin_mul_overflow(d[2], b, &out.dim[2]) ||
         __builtin_mul_overflow(d[3], b, &out.dim[3]))
@@ -144,16 +144,18 @@ block_prepare(const struct graph *g, const struct node *n, struct step *s,
               struct weights *w, struct err *e)
 {
     static const int dcr[] = {0, 3, 4, 1, 5, 2}, crd[] = {0, 1, 4, 2, 5, 3};
-    static const int depth[] = {0, 3, 5, 1, 2, 4};
+    static const int to_dcr[] = {0, 3, 5, 1, 2, 4};
+    static const int to_crd[] = {0, 1, 3, 5, 2, 4};
+    const bool is_dcr = strcmp(attr_string(n, "mode", "DCR"), "DCR") == 0;
     const struct value *x = node_in(g, n, 0);
     const int64_t *d = x->shape.dim;
     const int64_t b = attr_int(n, "blocksize", 1), c = d[1] / (b * b);
 
     (void)w;
     if (n->op == OP_SPACE_TO_DEPTH)
-        return permute(s, &SHAPE(d[0], d[1], d[2] / b, b, d[3] / b, b), depth,
-                       x->dtype, e);
-    if (strcmp(attr_string(n, "mode", "DCR"), "DCR") == 0)
+        return permute(s, &SHAPE(d[0], d[1], d[2] / b, b, d[3] / b, b),
+                       is_dcr ? to_dcr : to_crd, x->dtype, e);
+    if (is_dcr)
         return permute(s, &SHAPE(d[0], b, b, c, d[2], d[3]), dcr, x->dtype, e);
     return permute(s, &SHAPE(d[0], c, b, b, d[2], d[3]), crd, x->dtype, e);
 }

@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/e2e/fake_quantctl.sh \
 	tests/e2e/grown.py \
 	tests/e2e/npm.py \
+	tests/e2e/onnx_vectors.py \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
 	tests/e2e/programs.py \
@@ -36,6 +37,7 @@ EXTRA_DIST += \
 	tests/e2e/test_103_no_vnni.py \
 	tests/e2e/test_104_grown.py \
 	tests/e2e/test_110_onnx_files.py \
+	tests/e2e/test_111_onnx_vectors.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
 	tests/e2e/test_310_crash.py \

@@ -7,6 +7,9 @@
  *
  *     vectors [-v] [part of a folder's name]
  *
+ * -v prints by name why a vector did not pass.  ONNX_TESTDATA names another
+ * folder of such vectors: how many of them must pass is the caller's to say.
+ *
  * Many vectors give a shape (or axes, or a scale) as a graph input, where
  * real models have a constant; such a vector is tried again with its inputs
  * made constants, which tests the same rule and kernel.
@@ -25,9 +28,25 @@
 enum { MAX_IO = 16, SKIPPED = 77 };
 
 /* As of onnx 1.12: a number that only grows. */
-enum { MIN_PASSED = 860 };
+enum { MIN_PASSED = 946 };
 
-enum outcome { PASSED, REFUSED, FLAWED, FAILED, OUTCOMES };
+/* Of each suite's vectors on tensors. */
+static const double MIN_SHARE = 0.95;
+
+/* OUTSIDE: about something that quantd does not set out to do. */
+enum outcome { PASSED, REFUSED, OUTSIDE, FLAWED, FAILED, OUTCOMES };
+
+/* What a refusal says when it is for such a reason. */
+static const char *const outside[] = {
+    "element type string",
+    "no tensor (sequences, maps, optional",
+    "operator Optional",
+    "operator Sequence",
+    "operator SplitToSequence",
+    "operator ai.onnx.ml.",      /* trees and the like, mostly on strings */
+    "operator ai.onnx.preview.", /* training, and what may still change */
+    "training",
+};
 
 /* Vectors that are wrong themselves; they are run, the answer isn't held. */
 static const struct {
@@ -46,6 +65,8 @@ static const struct {
     {"test_hammingwindow_symmetric", "its angles are those of 3.1415"},
     {"test_hannwindow", "its angles are those of 3.1415"},
     {"test_hannwindow_symmetric", "its angles are those of 3.1415"},
+    {"test_averagepool_2d_ceil_last_window_starts_on_pad",
+     "its answer is cut to four digits"},
     {"test_gridsample_bicubic", "its answer is cut to four digits"},
     {"test_roialign_aligned_false", "its answer is cut to four digits"},
     {"test_roialign_aligned_true", "its answer is cut to four digits"},
@@ -215,6 +236,15 @@ load_and_attempt(const char *dir, int first, struct err *e)
     return rc;
 }
 
+static bool
+is_outside(const char *reason)
+{
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++)
+        if (strstr(reason, outside[i]) != NULL)
+            return true;
+    return false;
+}
+
 static enum outcome
 run_vector(const char *dir, const char *name, struct err *e)
 {
@@ -229,7 +259,7 @@ run_vector(const char *dir, const char *name, struct err *e)
     if (rc == 0)
         return PASSED;
     if (rc == ERR_UNSUPPORTED)
-        return REFUSED;
+        return is_outside(e->msg) ? OUTSIDE : REFUSED;
     return flaw_of(name) != NULL ? FLAWED : FAILED;
 }
 
@@ -241,6 +271,8 @@ is_test(const struct dirent *d)
 
 struct options {
     bool verbose;
+    int min_passed;
+    double min_share;
     const char *part;
 };
 
@@ -248,7 +280,8 @@ static void
 run_suite(const char *root, const char *suite, const struct options *o,
           int count[OUTCOMES])
 {
-    static const char *const word[] = {"passed", "refused", "flawed", "FAILED"};
+    static const char *const word[] = {"passed", "refused", "outside", "flawed",
+                                       "FAILED"};
     char *path = mem_printf("%s/%s", root, suite);
     struct dirent **list = NULL;
     int n = scandir(path, &list, is_test, alphasort);
@@ -278,24 +311,40 @@ run_all(const char *root, const struct options *o, const char *kernels)
 {
     static const char *const suites[] = {"node", "pytorch-operator",
                                          "pytorch-converted", "simple"};
-    int count[OUTCOMES] = {0};
+    int sum[OUTCOMES] = {0}, held;
+    bool enough = true;
 
     setenv("QUANTD_KERNELS", kernels, 1);
-    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
+    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
+        int count[OUTCOMES] = {0};
+
         run_suite(root, suites[i], o, count);
-    printf("%s kernels: %d passed, %d refused, %d flawed, %d failed\n", kernels,
-           count[PASSED], count[REFUSED], count[FLAWED], count[FAILED]);
-    if (o->part == NULL && count[PASSED] < MIN_PASSED)
-        printf("at least %d passed before\n", MIN_PASSED);
-    return count[FAILED] == 0 &&
-           (o->part != NULL || count[PASSED] >= MIN_PASSED);
+        for (int k = 0; k < OUTCOMES; k++)
+            sum[k] += count[k];
+        held = count[PASSED] + count[REFUSED] + count[FAILED];
+        if (held > 0)
+            printf("%s %s: %d of %d on tensors pass, %.1f %%\n", kernels,
+                   suites[i], count[PASSED], held,
+                   100.0 * count[PASSED] / held);
+        enough &= count[PASSED] >= o->min_share * held;
+    }
+    printf("%s kernels: %d passed, %d refused, %d outside, %d flawed, %d "
+           "failed\n",
+           kernels, sum[PASSED], sum[REFUSED], sum[OUTSIDE], sum[FLAWED],
+           sum[FAILED]);
+    if (o->part != NULL)
+        return sum[FAILED] == 0;
+    if (sum[PASSED] < o->min_passed)
+        printf("at least %d passed before\n", o->min_passed);
+    return sum[FAILED] == 0 && enough && sum[PASSED] >= o->min_passed;
 }
 
 int
 main(int argc, char **argv)
 {
     const char *root = getenv("ONNX_TESTDATA");
-    struct options o = {0};
+    struct options o = {.min_passed = root == NULL ? MIN_PASSED : 0,
+                        .min_share = root == NULL ? MIN_SHARE : 0};
     bool plain, all;
 
     for (int i = 1; i < argc; i++)

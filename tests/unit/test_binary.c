@@ -115,10 +115,10 @@ remainders_have_a_sign(void **state)
     one_end(&c);
 
     one_begin(&c);
-    IN_F(&c, SHAPE(1), 5);
-    IN_F(&c, SCALAR, 3);
+    IN_F(&c, SHAPE(5), 5, -5, -6, 6, 1);
+    IN_F(&c, SHAPE(5), 3, 3, 3, -3, -INFINITY);
     one_node(&c, OP_MOD, 1);
-    one_fails(&c, ERR_INVALID, "fmod is 0");
+    WANT_F(&c, 0, SHAPE(5), 2, 1, 0, -0.0f, -INFINITY);
     one_end(&c);
 }
 
@@ -135,6 +135,19 @@ bits_are_shifted_out(void **state)
     attr_set_string(c.g, c.n, "direction", "LEFT");
     ONE_WANT(&c, 0, UINT8, uint8_t, SHAPE(3), 2, 0, 0);
     one_end(&c);
+
+    for (int right = 0; right < 2; right++) {
+        one_begin(&c);
+        ONE_IN(&c, INT8, int8_t, SHAPE(5), -128, -3, -3, 127, 127);
+        ONE_IN(&c, INT8, int8_t, SHAPE(5), 1, 8, -1, 1, 100);
+        one_node(&c, OP_BIT_SHIFT, 1);
+        attr_set_string(c.g, c.n, "direction", right ? "RIGHT" : "LEFT");
+        if (right)
+            ONE_WANT(&c, 0, INT8, int8_t, SHAPE(5), -64, -1, -1, 63, 0);
+        else
+            ONE_WANT(&c, 0, INT8, int8_t, SHAPE(5), 0, 0, 0, -2, 0);
+        one_end(&c);
+    }
 
     one_begin(&c);
     ONE_IN(&c, UINT64, uint64_t, SHAPE(2), UINT64_MAX, UINT64_MAX);
