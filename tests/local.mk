@@ -69,8 +69,12 @@ tests_unit_test_multipart_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_
 # The fast kernels against the plain ones.
 tests_op_test_dnn_float_SOURCES = tests/op/test_dnn_float.c tests/op/both.h
 tests_op_test_dnn_float_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
-tests_op_test_dnn_int_SOURCES = tests/op/test_dnn_int.c tests/op/both.h
+tests_op_test_dnn_int_SOURCES = tests/op/test_dnn_int.c tests/op/both.h \
+	tests/op/integers.h
 tests_op_test_dnn_int_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
+tests_op_test_dnn_zero_SOURCES = tests/op/test_dnn_zero.c tests/op/both.h \
+	tests/op/integers.h
+tests_op_test_dnn_zero_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_op_test_dnn_layers_SOURCES = tests/op/test_dnn_layers.c tests/op/both.h
 tests_op_test_dnn_layers_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_op_test_dnn_random_SOURCES = tests/op/test_dnn_random.c tests/op/both.h

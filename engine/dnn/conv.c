@@ -81,7 +81,7 @@ types(const struct graph *g, const struct node *n, struct plan *p,
     if (x->dtype == DTYPE_INT8 && !prim_has_vnni())
         return err_set(e, ERR_UNSUPPORTED,
                        "int8 input is inexact on a CPU without VNNI");
-    fault = desc_weights_fault(w, wq, n->op == OP_CONV ? 0 : 1);
+    fault = desc_weights_fault(w, wq, n->op == OP_CONV ? 0 : 1, NULL);
     if (fault != NULL)
         return err_set(e, ERR_UNSUPPORTED, "%s", fault);
     p->scale = desc_scales(xq->scale[0], wq);

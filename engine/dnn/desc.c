@@ -223,7 +223,8 @@ desc_posts(const struct graph *g, const struct node *n, int first, bool image,
 }
 
 const char *
-desc_weights_fault(const struct value *w, const struct qparam *q, int axis)
+desc_weights_fault(const struct value *w, const struct qparam *q, int axis,
+                   int32_t *zero)
 {
     int bias = w->dtype == DTYPE_UINT8 ? 128 : 0;
     const uint8_t *at = w->data;
@@ -235,8 +236,11 @@ desc_weights_fault(const struct value *w, const struct qparam *q, int axis)
     if (q->n != 1 && q->axis != axis)
         return "weight scales lie along another axis";
     for (int i = 0; i < q->n; i++)
-        if (q->zero[i] != bias)
-            return "weights are not symmetric";
+        if (q->zero[i] != (zero == NULL ? bias : q->zero[0]))
+            return zero == NULL ? "weights are not symmetric"
+                                : "weights have many zero points";
+    if (zero != NULL)
+        *zero = q->zero[0] - bias;
     if (prim_has_vnni())
         return NULL;
     for (size_t i = shape_n(&w->shape); i-- > 0;) {

@@ -42,13 +42,15 @@ int desc_posts(const struct graph *g, const struct node *n, int first,
 bool desc_sum_free(const struct graph *g, const struct node *n);
 
 /*
- * Integer bytes that stand for symmetric weights: q's zeros are all 0 (int8)
- * or 128 (uint8, which prim_pack() gets shifted to int8), and without VNNI
- * no magnitude exceeds 64, as pairs of products would saturate.
- * Returns NULL when they do, else the reason, for people.
+ * Can the constant bytes w be int8 weights with scales along axis?  uint8 are
+ * shifted by 128 when they are packed, and their zero points with them.
+ * Without VNNI no magnitude may exceed 64, as pairs of products would
+ * saturate.  Returns NULL when they can, else the reason, for people.
+ *
+ * zero: out; the zero point of all of them, shifted.  NULL: it must be 0.
  */
 const char *desc_weights_fault(const struct value *w, const struct qparam *q,
-                               int axis);
+                               int axis, int32_t *zero);
 
 /* q->scale[i] * a, q->n of them; mem_free() frees it, NULL: no memory. */
 float *desc_scales(float a, const struct qparam *q);

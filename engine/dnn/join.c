@@ -385,11 +385,12 @@ fold_constant(struct graph *g, struct node *n, struct weights *w, struct err *e)
 int
 dnn_join(struct graph *g, struct weights *w, struct err *e)
 {
-    int rc = 0;
+    int rc;
 
     pair_merge(g);
     pair_sink(g);
     pair_cancel(g);
+    rc = pair_signed(g, e);
     for (size_t i = 0; i < g->nodes.n; i++) {
         struct node *n = &g->nodes.at[i];
         enum kind kind = n->dead ? KIND_NONE : kind_of(n);

@@ -169,9 +169,10 @@ integer_types(const struct graph *g, const struct node *n, float alpha,
     if (aq->n != 1)
         return err_set(e, ERR_UNSUPPORTED, "per-channel activation scale");
     if (b->data != NULL)
-        fault = desc_weights_fault(b, bq, matmul_column_axis(g, n));
-    else if (b->dtype != DTYPE_INT8 || bq->n != 1 || bq->zero[0] != 0)
-        fault = "the second factor is not int8 with one scale, zero point 0";
+        fault = desc_weights_fault(b, bq, matmul_column_axis(g, n),
+                                   &p->math.weights_zero);
+    else if (b->dtype != DTYPE_INT8 || bq->n != 1)
+        fault = "the second factor is not int8 with one scale";
     else if (!prim_has_vnni())
         fault = "two activations saturate on a CPU without VNNI";
     if (fault != NULL)
@@ -182,6 +183,8 @@ integer_types(const struct graph *g, const struct node *n, float alpha,
     p->math.scale = p->scale;
     p->math.n_scales = bq->n;
     p->math.src_zero = aq->zero[0];
+    if (b->data == NULL)
+        p->math.weights_zero = bq->zero[0];
     return 0;
 }
 

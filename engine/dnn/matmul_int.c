@@ -62,7 +62,7 @@ describe(const struct graph *g, const struct node *n, struct prim_matmul *m,
     if (!dtype_is_8bit(a->dtype) || n->n_posts > 0 || m->src.rank != 2 ||
         !zeros_fit(g, n, m))
         return err_set(e, ERR_UNSUPPORTED, "types or zero points");
-    fault = desc_weights_fault(b, &symmetric, 0);
+    fault = desc_weights_fault(b, &symmetric, 0, NULL);
     if (fault == NULL && a->dtype == DTYPE_INT8 && !prim_has_vnni())
         fault = "int8 input is inexact on a CPU without VNNI";
     if (fault != NULL)

@@ -49,7 +49,7 @@ check(const struct graph *g, const struct node *n, struct matmul_plan *p,
     if (a->dtype != DTYPE_FLOAT || node_in_q(n, 0) != NULL || q == NULL ||
         n->out_q != NULL || node_out(g, n, 0)->dtype != DTYPE_FLOAT)
         return err_set(e, ERR_UNSUPPORTED, "types");
-    fault = desc_weights_fault(b, q, matmul_column_axis(g, n));
+    fault = desc_weights_fault(b, q, matmul_column_axis(g, n), NULL);
     if (fault != NULL)
         return err_set(e, ERR_UNSUPPORTED, "%s", fault);
     /* Rows have to lie one behind the other. */

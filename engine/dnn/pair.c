@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/dnn/prim.h"
+
 static int32_t
 zero_at(const struct value *v, size_t i)
 {
@@ -277,6 +279,72 @@ pair_sink(struct graph *g)
         if (!g->nodes.at[i].dead && only_moves(g, &g->nodes.at[i]))
             sink_one(g, i);
     graph_sweep(g);
+}
+
+/* --- second factors ------------------------------------------------------ */
+
+/* The DQ of node n's second factor, when that is computed uint8 with one scale
+ * and the first is quantized as well. */
+static const struct node *
+unsigned_factor(struct graph *g, const struct node *n)
+{
+    const struct node *d;
+
+    if (n->dead || n->op != OP_MATMUL || pair_dequantize(g, n->in[0]) == NULL ||
+        (d = pair_dequantize(g, n->in[1])) == NULL ||
+        node_in(g, d, 0)->dtype != DTYPE_UINT8 ||
+        node_in(g, d, 0)->data != NULL)
+        return NULL;
+    return d;
+}
+
+/* Puts the shift and a DQ of its own before node `at`. */
+static int
+shift_factor(struct graph *g, size_t at, const struct node *d,
+             const struct qparam *q, struct err *e)
+{
+    const struct shape s = node_in(g, d, 0)->shape, one = {.rank = 0};
+    const int8_t zero = (int8_t)(q->zero[0] - 128);
+    int bytes = d->in[0], in[3] = {-1, d->in[1], -1}, real;
+    struct qparam *to = arena_new_in(g->arena, 1, sizeof *to);
+    int32_t *shifted = arena_new_in(g->arena, 1, sizeof *shifted);
+    const char *name = g->nodes.at[at].name;
+    struct node *n;
+
+    *shifted = zero;
+    *to = (struct qparam){-1, 1, q->scale, shifted};
+    in[0] = graph_add_value(g, NULL, DTYPE_INT8, &s);
+    real = graph_add_value(g, NULL, DTYPE_FLOAT, &s);
+    in[2] = graph_add_const(g, NULL, DTYPE_INT8, &one, &zero);
+    if (in[2] < 0)
+        return err_set(e, ERR_NO_MEMORY, "node %s: zero point", name);
+    n = graph_insert_node(g, at, OP_IDENTITY, name, &bytes, 1, in, 1);
+    node_set_in_q(g, n, 0, q);
+    n->out_q = to;
+    graph_insert_node(g, at + 1, OP_DEQUANTIZE_LINEAR, name, in, 3, &real, 1);
+    g->nodes.at[at + 2].in[1] = real;
+    return 0;
+}
+
+int
+pair_signed(struct graph *g, struct err *e)
+{
+    if (!prim_has_vnni()) /* two activations saturate then */
+        return 0;
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const struct node *d = unsigned_factor(g, &g->nodes.at[i]);
+        const struct qparam *q = d == NULL ? NULL : pair_qparam(g, d);
+        int rc;
+
+        if (q == NULL || q->n != 1)
+            continue;
+        rc = shift_factor(g, i, d, q, e);
+        if (rc != 0)
+            return rc;
+        i += 2;
+    }
+    graph_sweep(g);
+    return 0;
 }
 
 /* --- DQ -> Q ------------------------------------------------------------- */

@@ -31,6 +31,12 @@ void pair_merge(struct graph *g);
  */
 void pair_sink(struct graph *g);
 
+/*
+ * A uint8 second factor of MatMul that is no constant becomes int8, 128 less,
+ * which is what the primitives take; the numbers stay.
+ */
+int pair_signed(struct graph *g, struct err *e);
+
 /* DQ -> Q is nothing, or an Identity from one scale to another. */
 void pair_cancel(struct graph *g);
 

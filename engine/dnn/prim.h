@@ -51,15 +51,15 @@ struct prim_post {
 
 /*
  * y = sat(round(posts(scale[c] * acc + bias[c]) / dst_scale) + dst_zero)
- * where acc sums (src - src_zero) * weights and c is the output channel (the
- * column, for a matmul).  dst_scale is 1 and dst_zero 0 for a float output.
+ * where acc sums (src - src_zero) * (weights - weights_zero) and c is the output
+ * channel (the column, for a matmul).  A convolution has no weights_zero.  dst_scale is 1 and dst_zero 0 for a float output.
  */
 struct prim_math {
     const float *scale; /* n_scales of them; NULL when all are 1 */
     int n_scales;       /* 1 or the number of channels */
     const float *bias;  /* one a channel, or NULL; copied */
     int n_channels;
-    int32_t src_zero;
+    int32_t src_zero, weights_zero;
     float dst_scale;
     int32_t dst_zero;
     struct prim_post post[PRIM_MAX_POSTS];

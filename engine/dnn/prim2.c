@@ -243,6 +243,7 @@ math_attr(const struct prim_math *m, int rank, int axis, struct prim *p,
     if (rc != 0 || (rc = chain_make(&c, m, e)) != 0 ||
         (rc = set_scales(*attr, m, c.first, axis, e)) != 0 ||
         (rc = set_zero(*attr, DNNL_ARG_SRC, m->src_zero, e)) != 0 ||
+        (rc = set_zero(*attr, DNNL_ARG_WEIGHTS, m->weights_zero, e)) != 0 ||
         (rc = set_zero(*attr, DNNL_ARG_DST, m->dst_zero, e)) != 0)
         return rc;
     if (m->bias != NULL && (rc = make_bias(m, p, e)) != 0)

@@ -6,6 +6,7 @@ op_tests += tests/op/test_layouts
 op_tests += tests/op/test_dnn_int
 op_tests += tests/op/test_dnn_layers
 op_tests += tests/op/test_dnn_random
+op_tests += tests/op/test_dnn_zero
 op_tests += tests/unit/test_binary
 op_tests += tests/unit/test_cast
 op_tests += tests/unit/test_conv

@@ -11,111 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/op/both.h"
-
-#define NONE OP_COUNT
-
-/* Weights keep to 7 bits where 8 would saturate; else they use all of 8. */
-static int
-weight_max(void)
-{
-    return engine_has_vnni() ? 127 : 64;
-}
-
-static int
-scalar_float(struct graph *g, float v)
-{
-    return graph_add_const(g, NULL, DTYPE_FLOAT, &(struct shape){.rank = 0},
-                           &v);
-}
-
-static int
-scalar_byte(struct graph *g, enum dtype t, int v)
-{
-    uint8_t byte = (uint8_t)v;
-
-    return graph_add_const(g, NULL, t, &(struct shape){.rank = 0}, &byte);
-}
-
-static int
-quantize(struct graph *g, int x, enum dtype t, float scale, int zero)
-{
-    return NODE(g, OP_QUANTIZE_LINEAR, x, scalar_float(g, scale),
-                scalar_byte(g, t, zero));
-}
-
-static int
-dequantize(struct graph *g, int q, enum dtype t, float scale, int zero)
-{
-    return NODE(g, OP_DEQUANTIZE_LINEAR, q, scalar_float(g, scale),
-                scalar_byte(g, t, zero));
-}
-
-/* Q -> DQ, as a quantizer puts it on a tensor. */
-static int
-pair(struct graph *g, int x, enum dtype t, float scale, int zero)
-{
-    return dequantize(g, quantize(g, x, t, scale, zero), t, scale, zero);
-}
-
-/* DQ of random int8 (or uint8 around 128) with one scale for each index. */
-static int
-weights(struct graph *g, struct shape s, int axis, bool is_unsigned)
-{
-    size_t n = shape_n(&s);
-    int scales = axis < 0 ? 1 : (int)s.dim[axis];
-    uint8_t *w = mem_new(n, 1), *zero = mem_new((size_t)scales, 1);
-    float *scale = mem_new((size_t)scales, sizeof *scale);
-    enum dtype t = is_unsigned ? DTYPE_UINT8 : DTYPE_INT8;
-    struct shape ss = {axis < 0 ? 0 : 1, {scales}};
-    int y, max = weight_max();
-
-    for (size_t i = 0; i < n; i++)
-        w[i] = (uint8_t)(both_int(-max, max) + (is_unsigned ? 128 : 0));
-    for (int i = 0; i < scales; i++) {
-        scale[i] = 0.002f + 0.002f * fabsf(both_random());
-        zero[i] = is_unsigned ? 128 : 0;
-    }
-    y = NODE(g, OP_DEQUANTIZE_LINEAR, graph_add_const(g, NULL, t, &s, w),
-             graph_add_const(g, NULL, DTYPE_FLOAT, &ss, scale),
-             graph_add_const(g, NULL, t, &ss, zero));
-    if (axis >= 0)
-        attr_set_int(g, MADE(g, y), "axis", axis);
-    mem_free(w);
-    mem_free(zero);
-    mem_free(scale);
-    return y;
-}
-
-/* How often `part` stands in text. */
-static int
-count(const char *text, const char *part)
-{
-    int n = 0;
-
-    for (; (text = strstr(text, part)) != NULL; text++)
-        n++;
-    return n;
-}
-
-/* As both_check, and the fast way has exactly n_pairs Q and DQ steps left (-1:
- * any number). */
-static void
-check(struct graph *g, int y, double tol, const char *want, int n_pairs,
-      const char *what)
-{
-    struct graph *copy = graph_copy(g);
-    struct both_kernels fast;
-    struct tensor t;
-
-    VEC_PUSH(&copy->outputs, y);
-    t = both_run(copy, "default", &fast);
-    mem_free(t.data);
-    graph_free(&copy);
-    both_check(g, y, tol, want, what);
-    if (n_pairs >= 0 && count(fast.text, "quantize/") != n_pairs)
-        fail_msg("%s: want %d quantize steps: %s", what, n_pairs, fast.text);
-}
+#include "tests/op/integers.h"
 
 struct conv_case {
     int c, h, o, k, stride, group, pad;
@@ -167,9 +63,6 @@ one_conv(const struct conv_case *c, int i)
     check(g, y, c->y == DTYPE_FLOAT ? 1e-4 : 1, "dnn.conv/", n_pairs, what);
 }
 
-#define U DTYPE_UINT8
-#define S DTYPE_INT8
-#define F DTYPE_FLOAT
 #define NO DTYPE_NONE
 
 static void
@@ -352,15 +245,31 @@ test_turned_weights(void **state)
 }
 
 static void
-test_two_activations(void **state)
+one_pair_of_activations(enum dtype t, int zero, enum dtype out)
 {
     struct graph *g = graph_new();
     int a = pair(g, both_input(g, "a", SHAPE(2, 3, 5, 16)), U, 0.02f, 100);
-    int b = pair(g, both_input(g, "b", SHAPE(2, 3, 16, 9)), S, 0.02f, 0);
+    int b = pair(g, both_input(g, "b", SHAPE(2, 3, 16, 9)), t, 0.02f, zero);
+    int y = NODE(g, OP_MATMUL, a, b);
 
+    if (out != F)
+        y = quantize(g, y, out, 0.02f, 100);
+    check(g, y, out == F ? 1e-4 : 1, "dnn.matmul/",
+          engine_has_vnni() ? 2
+          : out == F        ? 4
+                            : 5,
+          "MatMul of two activations");
+}
+
+static void
+test_two_activations(void **state)
+{
     (void)state;
-    check(g, NODE(g, OP_MATMUL, a, b), 1e-4, "dnn.matmul/",
-          engine_has_vnni() ? 2 : 4, "MatMul of two activations");
+    one_pair_of_activations(S, 0, F);
+    one_pair_of_activations(S, -7, F);
+    one_pair_of_activations(U, 128, U);
+    one_pair_of_activations(U, 0, F);
+    one_pair_of_activations(U, 131, U);
 }
 
 /* Operators that only move elements leave no Q and DQ behind. */
