@@ -343,7 +343,8 @@ is_wanted(const void *arg, void *ctx)
 {
     const struct wanted *w = ctx;
 
-    return bsearch(&arg, w->at, w->n, sizeof(*w->at), by_address) != NULL;
+    return w->n > 0 &&
+           bsearch(&arg, w->at, w->n, sizeof(*w->at), by_address) != NULL;
 }
 
 /* Marks the values that somebody reads. */
