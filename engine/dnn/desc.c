@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/dnn/desc.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -8,10 +9,13 @@
 bool
 desc_nonempty(const struct value *v)
 {
+    int64_t n = 1;
+
     for (int i = 0; i < v->shape.rank; i++)
-        if (v->shape.dim[i] <= 0)
+        if (v->shape.dim[i] <= 0 ||
+            __builtin_mul_overflow(n, v->shape.dim[i], &n))
             return false;
-    return v->shape.rank >= 0;
+    return v->shape.rank >= 0 && n <= INT_MAX;
 }
 
 void

@@ -9,7 +9,8 @@
 #include "engine/dnn/prim.h"
 #include "engine/ir/graph.h"
 
-/* Every dimension of v is known and > 0. */
+/* Every dimension of v is known and > 0, and there are no more elements than
+ * an int counts: oneDNN uses ints within. */
 bool desc_nonempty(const struct value *v);
 
 /* Row-major strides for t->dim, whatever was there. */
