@@ -290,6 +290,20 @@ einsum_infer(struct graph *g, struct node *n, struct err *e)
     return rule_out(g, n, 0, t, &out, e);
 }
 
+double
+einsum_work(const struct graph *g, const struct node *n)
+{
+    double product = 1;
+    struct einsum v;
+    struct err e;
+
+    if (read_einsum(g, n, &v, &e) != 0)
+        return 0;
+    for (int i = 0; i < v.n_loops; i++)
+        product *= (double)v.dim[i];
+    return product;
+}
+
 /* --- kernel -----------------------------------------------------------------
  */
 

@@ -37,4 +37,5 @@ libops_a_SOURCES = \
 	engine/ops/suppress.c \
 	engine/ops/unary.c \
 	engine/ops/view.c \
-	engine/ops/walk.c engine/ops/walk.h
+	engine/ops/walk.c engine/ops/walk.h \
+	engine/ops/work.c

@@ -35,4 +35,10 @@ int ops_infer(struct graph *g, struct node *n, struct err *e);
  */
 int ops_eval(struct graph *g, struct node *n, struct err *e);
 
+/*
+ * About how many steps it takes to compute n, whose shapes are known: elements
+ * moved, products summed.
+ */
+double ops_work(const struct graph *g, const struct node *n);
+
 #endif

@@ -97,6 +97,9 @@ int window_prepare(const struct graph *g, const struct node *n, struct step *s,
 typedef double unary_fn(double x, double alpha, double beta);
 unary_fn *unary_find(enum op op);
 
+/* Products that an Einsum adds up. */
+double einsum_work(const struct graph *g, const struct node *n);
+
 /* Applies the node's posts to output 0, which is float32 in any layout. */
 void post_apply(const struct step *s, void *const *io);
 
