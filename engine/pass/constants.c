@@ -8,10 +8,22 @@
 
 /*
  * A constant may grow when it is folded (Expand, Tile, ConstantOfShape), and
- * what a small file can make of it must stay small: beyond this it is computed
- * in each run, where the memory plan counts it.
+ * what a small file can make of it must stay small, all of it together, and
+ * quick: beyond this it is computed in each run, where the plan counts memory
+ * and work.
  */
-enum { MAX_FOLDED_BYTES = 1 << 20, MAX_GROWTH = 4 };
+enum {
+    MAX_FOLDED_BYTES = 1 << 20,
+    MAX_GROWTH = 4,
+    MAX_WORK = 1 << 30,
+    BASE_BYTES = 64 << 20,
+};
+
+/* What folding may still take. */
+struct budget {
+    size_t bytes;
+    double work;
+};
 
 static bool
 inputs_known(const struct graph *g, const struct node *n, bool *all_const)
@@ -35,10 +47,22 @@ value_bytes(const struct value *v)
     return shape_n(&v->shape) * dtype_size(v->dtype);
 }
 
+static struct budget
+budget_of(const struct graph *g)
+{
+    struct budget b = {BASE_BYTES, MAX_WORK};
+
+    for (size_t i = 0; i < g->values.n; i++)
+        if (g->values.at[i].data != NULL)
+            b.bytes += MAX_GROWTH * value_bytes(&g->values.at[i]);
+    return b;
+}
+
 static bool
-worth_folding(const struct graph *g, const struct node *n)
+worth_folding(const struct graph *g, const struct node *n, struct budget *b)
 {
     size_t in = 0, out = 0;
+    double work;
 
     /* The integers are what an int8 kernel wants; int32 is a bias. */
     if (n->op == OP_DEQUANTIZE_LINEAR && dtype_is_8bit(node_in(g, n, 0)->dtype))
@@ -49,7 +73,13 @@ worth_folding(const struct graph *g, const struct node *n)
     for (int i = 0; i < n->n_out; i++)
         if (node_out(g, n, i) != NULL)
             out += value_bytes(node_out(g, n, i));
-    return out <= MAX_FOLDED_BYTES || out / MAX_GROWTH <= in;
+    work = ops_work(g, n);
+    if ((out > MAX_FOLDED_BYTES && out / MAX_GROWTH > in) || out > b->bytes ||
+        work > b->work)
+        return false;
+    b->bytes -= out;
+    b->work -= work;
+    return true;
 }
 
 static int
@@ -65,6 +95,8 @@ fold(struct graph *g, struct node *n, struct err *e)
 int
 pass_constants(struct graph *g, struct err *e)
 {
+    struct budget b = budget_of(g);
+
     for (size_t i = 0; i < g->nodes.n; i++) {
         struct node *n = &g->nodes.at[i];
         bool all_const;
@@ -73,7 +105,7 @@ pass_constants(struct graph *g, struct err *e)
         if (n->dead || !inputs_known(g, n, &all_const) || !all_const)
             continue;
         rc = ops_infer(g, n, e);
-        if (rc == 0 && worth_folding(g, n))
+        if (rc == 0 && worth_folding(g, n, &b))
             rc = fold(g, n, e);
         if (rc != 0)
             return rc;
@@ -84,6 +116,8 @@ pass_constants(struct graph *g, struct err *e)
 int
 pass_shapes(struct graph *g, struct err *e)
 {
+    struct budget b = budget_of(g);
+
     for (size_t i = 0; i < g->nodes.n; i++) {
         struct node *n = &g->nodes.at[i];
         bool all_const;
@@ -97,7 +131,7 @@ pass_shapes(struct graph *g, struct err *e)
         rc = ops_infer(g, n, e);
         if (n->op == OP_SHAPE || n->op == OP_SIZE)
             all_const = true;
-        if (rc == 0 && all_const && worth_folding(g, n))
+        if (rc == 0 && all_const && worth_folding(g, n, &b))
             rc = fold(g, n, e);
         if (rc != 0)
             return rc;
