@@ -88,6 +88,10 @@ struct model_options {
     /* Memory a run may take besides the weights; 0: 4 GiB.  A small file, or
      * a request for a model with dynamic axes, can ask for any amount. */
     size_t max_run_bytes;
+
+    /* Steps a run may take, as ops_work() counts them; 0: 2^44, an hour or so
+     * on one core. */
+    double max_run_work;
 };
 
 /*

@@ -12,6 +12,7 @@ enum {
     DEFAULT_MAX_SHAPES = 16,
     DEFAULT_MAX_RUN_GB = 4,
 };
+#define DEFAULT_MAX_RUN_WORK 0x1p44
 
 const char *
 engine_isa(void)
@@ -106,7 +107,7 @@ model_get_plan(struct model *m, const struct shape *shapes, bool ladder,
     p = find_plan(m, shapes); /* built while we waited? */
     pthread_mutex_unlock(&m->lock);
     if (p == NULL) {
-        rc = plan_build(m->graph, shapes, m->weights, m->max_run_bytes, &p, e);
+        rc = plan_build(m->graph, shapes, m->weights, &m->limits, &p, e);
         if (rc != 0) {
             pthread_mutex_unlock(&m->build);
             return rc;
@@ -245,9 +246,13 @@ model_build(struct graph **g, const struct model_options *o, struct model **out,
     m->weights = weights_new();
     m->max_shapes = o != NULL && o->max_shapes > 0 ? (size_t)o->max_shapes
                                                    : DEFAULT_MAX_SHAPES;
-    m->max_run_bytes = o != NULL && o->max_run_bytes > 0
-                           ? o->max_run_bytes
-                           : (size_t)DEFAULT_MAX_RUN_GB << 30;
+    m->limits = (struct plan_limits){
+        .bytes = o != NULL && o->max_run_bytes > 0
+                     ? o->max_run_bytes
+                     : (size_t)DEFAULT_MAX_RUN_GB << 30,
+        .work = o != NULL && o->max_run_work > 0 ? o->max_run_work
+                                                 : DEFAULT_MAX_RUN_WORK,
+    };
     rc = graph_simplify(m->graph, e);
     if (rc == 0) {
         graph_drop_constants(m->graph);

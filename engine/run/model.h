@@ -33,7 +33,8 @@ struct model {
     bool batch_fixed_in_file;     /* the file said 1: graph was freed of it */
     int ladder[MODEL_MAX_LADDER]; /* ascending batch sizes */
     int n_ladder;
-    size_t max_shapes, max_run_bytes;
+    size_t max_shapes;
+    struct plan_limits limits;
     bool warm; /* the plans of the ladder are built */
 
     pthread_mutex_t lock;  /* plans, clock, hits, misses */

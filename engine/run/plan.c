@@ -241,6 +241,52 @@ plan_memory(struct plan *p, struct err *e)
     return rc;
 }
 
+/* --- limits -------------------------------------------------------------- */
+
+/* The sum of a few such sizes must not overflow where they are added up. */
+static int
+check_size(const struct value *v, const struct plan_limits *limits,
+           struct err *e)
+{
+    size_t bytes = shape_n(&v->shape) * dtype_size(v->dtype);
+    char text[SHAPE_TEXT];
+
+    if (v->data != NULL || bytes <= limits->bytes)
+        return 0;
+    return err_set(e, ERR_TOO_LARGE,
+                   "value %s is %s: %zu MB, the limit of a run is %zu MB",
+                   v->name, shape_text(&v->shape, text), bytes >> 20,
+                   limits->bytes >> 20);
+}
+
+/* Before kernels see the shapes: libraries count in ints. */
+static int
+check_limits(const struct graph *g, const struct plan_limits *limits,
+             struct err *e)
+{
+    double work = 0;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < g->inputs.n; i++)
+        rc = check_size(graph_value(g, g->inputs.at[i]), limits, e);
+    for (size_t i = 0; rc == 0 && i < g->nodes.n; i++) {
+        const struct node *n = &g->nodes.at[i];
+
+        if (n->dead)
+            continue;
+        for (int k = 0; rc == 0 && k < n->n_out; k++)
+            if (n->out[k] >= 0)
+                rc = check_size(node_out(g, n, k), limits, e);
+        work += ops_work(g, n);
+        if (rc == 0 && !(work <= limits->work))
+            rc = err_set(e, ERR_TOO_LARGE,
+                         "up to node %s (%s) a run takes %.3g steps, the limit "
+                         "is %.3g",
+                         n->name, op_name(n->op), work, limits->work);
+    }
+    return rc;
+}
+
 /* --- building ------------------------------------------------------------ */
 
 static int
@@ -275,8 +321,8 @@ prepare_steps(struct plan *p, const struct kernel *const *kernels,
 
 int
 plan_build(const struct graph *base, const struct shape *in_shapes,
-           struct weights *w, size_t max_bytes, struct plan **out,
-           struct err *e)
+           struct weights *w, const struct plan_limits *limits,
+           struct plan **out, struct err *e)
 {
     struct plan *p = mem_new(1, sizeof *p);
     const struct kernel **kernels = NULL;
@@ -289,6 +335,8 @@ plan_build(const struct graph *base, const struct shape *in_shapes,
     rc = set_inputs(p->graph, in_shapes, e);
     if (rc == 0)
         rc = pass_shapes(p->graph, e);
+    if (rc == 0)
+        rc = check_limits(p->graph, limits, e);
     if (rc == 0 && !as_written())
         rc = pass_plan(p->graph, e);
     if (rc == 0 && !plain_only())
@@ -301,11 +349,11 @@ plan_build(const struct graph *base, const struct shape *in_shapes,
         rc = prepare_steps(p, kernels, w, e);
     if (rc == 0)
         rc = plan_memory(p, e);
-    if (rc == 0 && (p->arena_bytes > max_bytes ||
-                    p->scratch_bytes > max_bytes - p->arena_bytes))
-        rc =
-            err_set(e, ERR_TOO_LARGE, "a run takes %zu MB, the limit is %zu MB",
-                    (p->arena_bytes + p->scratch_bytes) >> 20, max_bytes >> 20);
+    if (rc == 0 && (p->arena_bytes > limits->bytes ||
+                    p->scratch_bytes > limits->bytes - p->arena_bytes))
+        rc = err_set(
+            e, ERR_TOO_LARGE, "a run takes %zu MB, the limit is %zu MB",
+            (p->arena_bytes + p->scratch_bytes) >> 20, limits->bytes >> 20);
     mem_free(kernels);
     if (rc != 0) {
         plan_free(&p);

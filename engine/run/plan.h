@@ -19,20 +19,25 @@ struct plan {
     struct shape *in_shapes; /* one a graph input: what it was built for */
 };
 
+/* What a run may take besides the weights. */
+struct plan_limits {
+    size_t bytes; /* of arena and scratch */
+    double work;  /* as ops_work() counts it */
+};
+
 #define PLAN_NOWHERE ((size_t)-1)
 
 /*
  * in_shapes: one a graph input, all known.
  * w:         where packed weights are kept; it must outlive the plan, and so
  *            must g, whose constants the plan borrows.
- * max_bytes: of arena and scratch.
  * Fails:     ERR_INVALID, ERR_UNSUPPORTED (shapes that do not fit the graph,
  *            no kernel for a type), ERR_TOO_LARGE, ERR_NO_MEMORY,
  *            ERR_INTERNAL.
  */
 int plan_build(const struct graph *g, const struct shape *in_shapes,
-               struct weights *w, size_t max_bytes, struct plan **out,
-               struct err *e);
+               struct weights *w, const struct plan_limits *limits,
+               struct plan **out, struct err *e);
 
 void plan_free(struct plan **p);
 
