@@ -1,10 +1,11 @@
 # One target a parser.  `make fuzz`, in a build folder configured with CC=clang,
 # builds them with libFuzzer as fuzz_NAME; `make check` replays the corpus of
 # each with replay_NAME.
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/seeds.py
 replay_programs = \
 	tests/fuzz/replay_config \
 	tests/fuzz/replay_infer \
+	tests/fuzz/replay_model \
 	tests/fuzz/replay_multipart \
 	tests/fuzz/replay_onnx \
 	tests/fuzz/replay_pbtxt \
@@ -12,6 +13,7 @@ replay_programs = \
 fuzz_programs = \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_infer \
+	tests/fuzz/fuzz_model \
 	tests/fuzz/fuzz_multipart \
 	tests/fuzz/fuzz_onnx \
 	tests/fuzz/fuzz_pbtxt \
@@ -36,6 +38,32 @@ tests_fuzz_fuzz_onnx_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_onnx.c \
 nodist_tests_fuzz_fuzz_onnx_SOURCES = $(nodist_libonnx_a_SOURCES)
 tests_fuzz_fuzz_onnx_CFLAGS = $(FUZZ_CFLAGS)
 tests_fuzz_fuzz_onnx_LDADD = $(PROTOBUF_C_LIBS) $(NETTLE_LIBS) -lm
+
+quantizer_sources = \
+	quant/dynamic.c \
+	quant/entropy.c \
+	quant/histogram.c quant/histogram.h \
+	quant/layer.c quant/layer.h \
+	quant/observe.c quant/observe.h \
+	quant/quant.c quant/quant.h \
+	quant/range.c quant/range.h \
+	quant/rewrite.c quant/rewrite.h \
+	quant/sites.c quant/sites.h \
+	quant/static.c \
+	quant/weight.c quant/weight.h
+# All of the engine, and the quantizer without its commands; mutate_model.c
+# gives libFuzzer models rather than bytes.
+tests_fuzz_replay_model_SOURCES = \
+	tests/fuzz/fuzz.h tests/fuzz/fuzz_model.c tests/fuzz/replay.c
+tests_fuzz_replay_model_LDADD = libquant.a $(ENGINE_A) $(ENGINE_LIBS)
+tests_fuzz_fuzz_model_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_model.c \
+	tests/fuzz/mutate_model.c $(quantizer_sources) \
+	$(librun_a_SOURCES) $(libpass_a_SOURCES) $(libonnx_a_SOURCES) \
+	$(libdnn_a_SOURCES) $(libops_a_SOURCES) $(libir_a_SOURCES) \
+	$(libbase_a_SOURCES)
+nodist_tests_fuzz_fuzz_model_SOURCES = $(nodist_libonnx_a_SOURCES)
+tests_fuzz_fuzz_model_CFLAGS = $(FUZZ_CFLAGS) $(OPENMP_CFLAGS)
+tests_fuzz_fuzz_model_LDADD = $(ENGINE_LIBS)
 
 samples_sources = quant/npy.c quant/npy.h quant/npz.c quant/npz.h \
 	quant/tar.c quant/tar.h
