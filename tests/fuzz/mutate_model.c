@@ -326,16 +326,21 @@ size_of(ProtobufCType t)
 }
 
 static void
+set_text(ProtobufCBinaryData *b, const char *s)
+{
+    b->len = strlen(s);
+    b->data = take(NULL, b->len);
+    memcpy(b->data, s, b->len);
+}
+
+static void
 change_bytes(ProtobufCBinaryData *b)
 {
     size_t room = b->len + 16;
     uint8_t *p = take(NULL, room);
 
     if (chance(3) == 0) { /* an attribute's text */
-        const char *s = some_string(KIND_TEXT);
-
-        b->data = (uint8_t *)(uintptr_t)s;
-        b->len = strlen(s);
+        set_text(b, some_string(KIND_TEXT));
         return;
     }
     if (b->len > 0)
@@ -583,8 +588,7 @@ change_attribute(void)
     case ATTR_STRING:
         a->type = ATTR_STRING;
         a->has_s = 1;
-        a->s.data = (uint8_t *)(uintptr_t)some_string(KIND_TEXT);
-        a->s.len = strlen((char *)a->s.data);
+        set_text(&a->s, some_string(KIND_TEXT));
         break;
     default:
         break;
@@ -636,7 +640,7 @@ renamed(const char *s)
     char *t;
 
     if (s == NULL || s[0] == '\0')
-        return (char *)(uintptr_t) "";
+        return take(NULL, 1);
     t = take(NULL, strlen(s) + 3);
     memcpy(t, s, strlen(s));
     memcpy(t + strlen(s), "_b", 3);
@@ -669,6 +673,8 @@ rename_all(Onnx__GraphProto *g)
 static void
 read_instead(Onnx__GraphProto *g, const char *from, char *to)
 {
+    if (from == NULL || to == NULL)
+        return;
     for (size_t i = 0; i < g->n_node; i++)
         for (size_t k = 0; k < g->node[i]->n_input; k++)
             if (strcmp(g->node[i]->input[k], from) == 0)

@@ -242,8 +242,40 @@ memory_of_a_run_is_bounded(void **state)
     assert_int_equal(model_build(&g, &o, &m, &e), 0);
     assert_int_equal(session_new(m, &s, &e), 0);
     assert_int_equal(session_shape(s, &SHAPE(100, 1000), &e), 0);
+    assert_int_equal(session_shape(s, &SHAPE(200, 1000), &e), ERR_TOO_LARGE);
+    assert_string_equal(e.msg, "a run takes 1 MB, the limit is 1 MB");
     assert_int_equal(session_shape(s, &SHAPE(1000, 1000), &e), ERR_TOO_LARGE);
-    assert_string_equal(e.msg, "a run takes 7 MB, the limit is 1 MB");
+    assert_string_equal(
+        e.msg, "value x is [1000,1000]: 3 MB, the limit of a run is 1 MB");
+    assert_int_equal(session_shape(s, &SHAPE((int64_t)1 << 40, 1000), &e),
+                     ERR_TOO_LARGE);
+    session_free(&s);
+    model_unref(&m);
+}
+
+/* Nor all time: little memory does not mean little work. */
+static void
+work_of_a_run_is_bounded(void **state)
+{
+    struct graph *g = graph_new();
+    int x = input(g, "x", SHAPE(SHAPE_DYNAMIC, 2));
+    struct model_options o = {.max_run_work = 1e5};
+    struct session *s;
+    struct model *m;
+    struct node *n;
+    struct err e;
+    int y = node(g, OP_EINSUM, "y", x, x);
+
+    (void)state;
+    n = graph_producer(g, y);
+    attr_set_string(g, n, "equation", "ab,cd->bd");
+    VEC_PUSH(&g->outputs, y);
+    assert_int_equal(model_build(&g, &o, &m, &e), 0);
+    assert_int_equal(session_new(m, &s, &e), 0);
+    assert_int_equal(session_shape(s, &SHAPE(100, 2), &e), 0);
+    assert_int_equal(session_shape(s, &SHAPE(1000, 2), &e), ERR_TOO_LARGE);
+    assert_string_equal(e.msg, "up to node y (Einsum) a run takes 4e+06 "
+                               "steps, the limit is 1e+05");
     session_free(&s);
     model_unref(&m);
 }
@@ -344,6 +376,7 @@ main(void)
         cmocka_unit_test(sessions_follow_the_shape),
         cmocka_unit_test(wrong_shapes_are_named),
         cmocka_unit_test(memory_of_a_run_is_bounded),
+        cmocka_unit_test(work_of_a_run_is_bounded),
         cmocka_unit_test(a_deconv_by_blocks_is_what_it_was),
         cmocka_unit_test(outputs_need_no_node_of_their_own),
     };
