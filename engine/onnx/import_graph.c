@@ -387,9 +387,12 @@ check_outputs(struct import *im, const struct form *f, int *out, int n,
 static enum attr_type
 type_wanted(const struct form *f, const char *name)
 {
-    /* The one name with two meanings: a tensor in ConstantOfShape. */
+    /* A name with two meanings: a tensor in ConstantOfShape. */
     if (f->op == OP_PAD && strcmp(name, "value") == 0)
         return ATTR_FLOAT;
+    /* One number in FusedGemm, lists in RNNs. */
+    if (f->op == OP_GEMM && strncmp(name, "activation_", 11) == 0)
+        return 0;
     return attr_type_of(name);
 }
 

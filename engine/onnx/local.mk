@@ -1,6 +1,10 @@
 noinst_LIBRARIES += libonnx.a
 libonnx_a_SOURCES = \
 	engine/onnx/attr.c engine/onnx/attr.h \
+	engine/onnx/contrib.c engine/onnx/contrib.h \
+	engine/onnx/contrib_attention.c \
+	engine/onnx/contrib_norm.c \
+	engine/onnx/expand.c engine/onnx/expand.h \
 	engine/onnx/external.c engine/onnx/external.h \
 	engine/onnx/facts.c engine/onnx/facts.h \
 	engine/onnx/import.c engine/onnx/import.h \

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "engine/onnx/contrib.h"
 #include "engine/onnx/rewrite.h"
 
 /* In a file of an older opset only what has not changed since is known. */
@@ -24,6 +25,10 @@ static const struct {
     {"", rules_type},
     {"", rules_qlinear},
     {"com.microsoft", rules_qlinear_ms},
+    {"", rules_simplified},
+    {"com.microsoft", rules_contrib},
+    {"com.microsoft", rules_contrib_norm},
+    {"com.microsoft", rules_contrib_attention},
 };
 
 static bool
