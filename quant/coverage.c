@@ -8,7 +8,8 @@ bool
 coverage_is_layer(const char *op)
 {
     static const char *const layers[COVERAGE_OPS] = {
-        "Conv", "ConvTranspose", "Gemm", "MatMul", "MatMulInteger"};
+        "Conv", "ConvTranspose", "ConvInteger",   "ConvIntegerToFloat",
+        "Gemm", "MatMul",        "MatMulInteger", "MatMulIntegerToFloat"};
 
     for (int i = 0; i < COVERAGE_OPS && layers[i] != NULL; i++)
         if (strcmp(op, layers[i]) == 0)

@@ -10,7 +10,7 @@
 
 #include "engine/engine.h"
 
-enum { COVERAGE_OPS = 8 };
+enum { COVERAGE_OPS = 16 };
 
 struct coverage {
     struct {

@@ -6,6 +6,8 @@
  *     sum_k (a - p)(b - q) = sum a b - p sum b - q (sum a - K p)
  *
  * A uint8 second factor is shifted by 128 when it is packed, and q with it.
+ * MatMulIntegerToFloat has the sums in scratch memory and makes them real row
+ * by row; its posts run behind that.
  */
 #include <string.h>
 
@@ -14,6 +16,7 @@
 #include "engine/dnn/kernels.h"
 #include "engine/dnn/matmul.h"
 #include "engine/dnn/row.h"
+#include "engine/dnn/tail.h"
 
 struct product {
     struct prim *prim;
@@ -22,6 +25,14 @@ struct product {
     int32_t *column_sum;  /* of b, shifted */
     int32_t *column_zero; /* q; NULL when all are 0 */
     bool zero_per_row;
+    bool real;   /* MatMulIntegerToFloat */
+    size_t sums; /* where they lie in the scratch memory */
+    struct tail tail;
+};
+
+struct product_state {
+    struct prim_call *call;
+    struct tail_calls tail;
 };
 
 /* Elements of an 8-bit tensor as integers. */
@@ -59,8 +70,8 @@ describe(const struct graph *g, const struct node *n, struct prim_matmul *m,
 
     if (rc != 0)
         return rc;
-    if (!dtype_is_8bit(a->dtype) || n->n_posts > 0 || m->src.rank != 2 ||
-        !zeros_fit(g, n, m))
+    m->dst.dtype = DTYPE_INT32;
+    if (!dtype_is_8bit(a->dtype) || m->src.rank != 2 || !zeros_fit(g, n, m))
         return err_set(e, ERR_UNSUPPORTED, "types or zero points");
     fault = desc_weights_fault(b, &symmetric, 0, NULL);
     if (fault == NULL && a->dtype == DTYPE_INT8 && !prim_has_vnni())
@@ -75,9 +86,13 @@ fits(const struct graph *g, const struct node *n)
 {
     struct prim_matmul m;
     struct prim *prim = NULL;
+    struct tail tail = {0};
     struct err e;
     int rc = describe(g, n, &m, &prim, &e);
 
+    if (rc == 0)
+        rc = tail_make(g, n, 0, &tail, &e);
+    tail_free(&tail);
     prim_free(&prim);
     return rc == 0;
 }
@@ -90,6 +105,7 @@ done(struct step *s)
     if (p == NULL)
         return;
     prim_free(&p->prim);
+    tail_free(&p->tail);
     mem_free(p->column_sum);
     mem_free(p->column_zero);
     mem_free(p);
@@ -126,6 +142,21 @@ read_columns(const struct graph *g, const struct node *n, struct product *p,
     return 0;
 }
 
+/* Scratch: the primitives', the sums. */
+static void
+plan_scratch(struct product *p, struct step *s)
+{
+    size_t most = prim_scratch_bytes(p->prim);
+
+    if (tail_scratch_bytes(&p->tail) > most)
+        most = tail_scratch_bytes(&p->tail);
+    p->sums = (most + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    s->scratch_bytes = most;
+    if (p->real)
+        s->scratch_bytes =
+            p->sums + (size_t)(p->rows * p->cols) * sizeof(int32_t);
+}
+
 static int
 prepare(const struct graph *g, const struct node *n, struct step *s,
         struct weights *w, struct err *e)
@@ -143,11 +174,16 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
         rc = call_weights(&c, b, b->dtype == DTYPE_UINT8, w, e);
     if (rc == 0)
         rc = prim_build(p->prim, e);
+    if (rc == 0)
+        rc = tail_make(g, n, 0, &p->tail, e);
+    if (rc == 0)
+        rc = tail_build(&p->tail, e);
     if (rc == 0) {
         p->weights = c.fixed[PRIM_WEIGHTS];
         p->rows = m.src.dim[0];
         p->k = m.src.dim[1];
         p->cols = m.dst.dim[1];
+        p->real = n->op == OP_MATMUL_SCALED;
         p->zero_per_row = zero != NULL && shape_n(&zero->shape) > 1;
         rc = read_columns(g, n, p, e);
     }
@@ -155,9 +191,22 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
         done(s);
         return rc;
     }
-    s->scratch_bytes = prim_scratch_bytes(p->prim);
+    plan_scratch(p, s);
     s->impl = prim_impl(p->prim);
     return 0;
+}
+
+static void
+unbind(const struct step *s, void *state)
+{
+    struct product_state *t = state;
+
+    (void)s;
+    if (t == NULL)
+        return;
+    prim_unbind(&t->call);
+    tail_unbind(&t->tail);
+    mem_free(t);
 }
 
 static int
@@ -165,74 +214,103 @@ bind(const struct step *s, void *const *io, void *scratch, void **state,
      struct err *e)
 {
     const struct product *p = s->own;
-    void *arg[PRIM_ARGS] = {0};
-    struct prim_call *call;
+    struct product_state *t = mem_new(1, sizeof *t);
+    void *arg[PRIM_ARGS] = {0}, *y = io[s->node->n_in];
     int rc;
 
     arg[PRIM_SRC] = io[0];
     arg[PRIM_WEIGHTS] = (void *)p->weights;
-    arg[PRIM_DST] = io[s->node->n_in];
-    rc = prim_bind(p->prim, arg, scratch, &call, e);
+    arg[PRIM_DST] = p->real ? (char *)scratch + p->sums : y;
+    rc = prim_bind(p->prim, arg, scratch, &t->call, e);
     if (rc == 0)
-        *state = call;
-    return rc;
+        rc = tail_bind(&p->tail, y, scratch, &t->tail, e);
+    if (rc != 0) {
+        unbind(s, t);
+        return rc;
+    }
+    *state = t;
+    return 0;
 }
 
 struct product_run {
     const struct product *p;
-    const struct value *a, *zero; /* zero: NULL when absent */
-    const void *x, *zeros;
-    int32_t *y;
+    const struct step *s;
+    void *const *io;
+    int32_t *sums;
 };
 
+/* The sum with zero points of row i. */
 static void
-correct_row(void *arg, int64_t i)
+correct_row(const struct product_run *r, int64_t i)
 {
-    const struct product_run *r = arg;
     const struct product *p = r->p;
+    const struct value *zeros = step_in(r->s, 2);
     int32_t zero = 0, rest = 0;
 
-    if (r->zero != NULL)
-        zero = byte_at(r->zero, r->zeros, p->zero_per_row ? i : 0);
+    if (zeros != NULL)
+        zero = byte_at(zeros, r->io[2], p->zero_per_row ? i : 0);
     if (p->column_zero != NULL) {
-        const char *x = (const char *)r->x + i * p->k;
+        const char *x = (const char *)r->io[0] + i * p->k;
 
-        rest = row_sum(x, r->a->dtype, p->k) - (int32_t)p->k * zero;
+        rest = row_sum(x, step_in(r->s, 0)->dtype, p->k) - (int32_t)p->k * zero;
     }
     if (zero != 0)
-        row_subtract(r->y + i * p->cols, zero, p->column_sum, p->cols);
+        row_subtract(r->sums + i * p->cols, zero, p->column_sum, p->cols);
     if (rest != 0)
-        row_subtract(r->y + i * p->cols, rest, p->column_zero, p->cols);
+        row_subtract(r->sums + i * p->cols, rest, p->column_zero, p->cols);
+}
+
+static void
+finish_row(void *arg, int64_t i)
+{
+    const struct product_run *r = arg;
+    const struct value *scale, *bias;
+
+    correct_row(r, i);
+    if (!r->p->real)
+        return;
+    scale = step_in(r->s, 4);
+    bias = step_in(r->s, 5);
+    row_real((float *)r->io[r->s->node->n_in] + i * r->p->cols,
+             r->sums + i * r->p->cols, r->io[4], shape_n(&scale->shape) > 1,
+             bias == NULL ? NULL : r->io[5],
+             bias != NULL && shape_n(&bias->shape) > 1, r->p->cols);
 }
 
 static int
 run(const struct step *s, void *const *io, void *scratch, void *state,
     struct err *e)
 {
+    const struct product *p = s->own;
+    const struct product_state *t = state;
     struct product_run r = {
-        .p = s->own,
-        .a = step_in(s, 0),
-        .zero = step_in(s, 2),
-        .x = io[0],
-        .zeros = s->node->n_in > 2 ? io[2] : NULL,
-        .y = io[s->node->n_in],
+        .p = p,
+        .s = s,
+        .io = io,
+        .sums =
+            p->real ? (void *)((char *)scratch + p->sums) : io[s->node->n_in],
     };
-    int rc = prim_run(state, e);
+    int rc = prim_run(t->call, e);
 
-    (void)scratch;
     if (rc == 0)
-        grid_split(r.p->rows, r.p->cols + r.p->k, correct_row, &r);
+        grid_split(p->rows, p->cols + p->k, finish_row, &r);
+    if (rc == 0)
+        rc = tail_run(&p->tail, s, io, &t->tail, e);
     return rc;
 }
 
-const struct kernel dnn_matmul_integer = {
-    .op = OP_MATMUL_INTEGER,
-    .name = "dnn.matmul_int",
-    .layout = KERNEL_PLAIN,
-    .fits = fits,
-    .prepare = prepare,
-    .bind = bind,
-    .unbind = call_unbind,
-    .run = run,
-    .done = done,
-};
+#define PRODUCT(id, op_id)                                                     \
+    const struct kernel id = {                                                 \
+        .op = op_id,                                                           \
+        .name = "dnn.matmul_int",                                              \
+        .layout = KERNEL_PLAIN,                                                \
+        .fits = fits,                                                          \
+        .prepare = prepare,                                                    \
+        .bind = bind,                                                          \
+        .unbind = unbind,                                                      \
+        .run = run,                                                            \
+        .done = done,                                                          \
+    }
+
+PRODUCT(dnn_matmul_integer, OP_MATMUL_INTEGER);
+PRODUCT(dnn_matmul_scaled, OP_MATMUL_SCALED);

@@ -51,8 +51,9 @@ struct prim_post {
 
 /*
  * y = sat(round(posts(scale[c] * acc + bias[c]) / dst_scale) + dst_zero)
- * where acc sums (src - src_zero) * (weights - weights_zero) and c is the output
- * channel (the column, for a matmul).  A convolution has no weights_zero.  dst_scale is 1 and dst_zero 0 for a float output.
+ * where acc sums (src - src_zero) * (weights - weights_zero) and c is the
+ * output channel (the column, for a matmul).  A convolution has no
+ * weights_zero.  dst_scale is 1 and dst_zero 0 for a float output.
  */
 struct prim_math {
     const float *scale; /* n_scales of them; NULL when all are 1 */

@@ -311,6 +311,42 @@ row_post(enum op op, float alpha, float beta, float *y, int64_t n)
 }
 
 INLINE void
+real_body(float *restrict y, const int32_t *restrict sum,
+          const float *restrict scale, int scale_step,
+          const float *restrict bias, int bias_step, int64_t n)
+{
+    if (scale_step == 0) {
+        const float s = *scale;
+
+        SIMD for (int64_t i = 0; i < n; i++) y[i] = s * (float)sum[i];
+    } else {
+        SIMD for (int64_t i = 0; i < n; i++) y[i] = scale[i] * (float)sum[i];
+    }
+    if (bias == NULL)
+        return;
+    if (bias_step == 0) {
+        const float b = *bias;
+
+        SIMD for (int64_t i = 0; i < n; i++) y[i] += b;
+    } else {
+        SIMD for (int64_t i = 0; i < n; i++) y[i] += bias[i];
+    }
+}
+
+VARIANTS(real,
+         (float *restrict y, const int32_t *restrict sum,
+          const float *restrict scale, int scale_step,
+          const float *restrict bias, int bias_step, int64_t n),
+         (y, sum, scale, scale_step, bias, bias_step, n))
+
+void
+row_real(float *y, const int32_t *sum, const float *scale, int scale_step,
+         const float *bias, int bias_step, int64_t n)
+{
+    real(y, sum, scale, scale_step, bias, bias_step, n);
+}
+
+INLINE void
 scale_add_body(float *restrict y, float scale, const float *restrict bias,
                int64_t n)
 {

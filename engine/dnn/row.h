@@ -32,6 +32,13 @@ void row_binary(enum op op, float *y, const float *a, int a_step,
 bool row_has_post(enum op op);
 void row_post(enum op op, float alpha, float beta, float *y, int64_t n);
 
+/*
+ * y = scale * sum + bias; a step of 0 repeats the first element, 1 walks on;
+ * bias may be NULL.
+ */
+void row_real(float *y, const int32_t *sum, const float *scale, int scale_step,
+              const float *bias, int bias_step, int64_t n);
+
 /* y = scale * y + bias[i] (bias may be NULL). */
 void row_scale_add(float *y, float scale, const float *bias, int64_t n);
 

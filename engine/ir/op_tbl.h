@@ -87,6 +87,8 @@ OP(XOR, "", "Xor", 7, 2, 2, 1, compare_infer)
 OP(CONV, "", "Conv", 11, 2, 3, 1, conv_infer)
 OP(CONV_TRANSPOSE, "", "ConvTranspose", 11, 2, 3, 1, conv_transpose_infer)
 OP(CONV_INTEGER, "", "ConvInteger", 10, 2, 4, 1, conv_integer_infer)
+/* and behind it Cast, Mul with input 4, Add of input 5: see pass/integer.c */
+OP(CONV_SCALED, "quantd", "ConvIntegerToFloat", 1, 2, 6, 1, conv_integer_infer)
 /* pool.c */
 OP(AVERAGE_POOL, "", "AveragePool", 11, 1, 1, 1, pool_infer)
 OP(GLOBAL_AVERAGE_POOL, "", "GlobalAveragePool", 1, 1, 1, 1, global_pool_infer)
@@ -98,6 +100,7 @@ OP(EINSUM, "", "Einsum", 12, 1, OP_MANY, 1, einsum_infer)
 OP(GEMM, "", "Gemm", 13, 2, 3, 1, gemm_infer)
 OP(MATMUL, "", "MatMul", 13, 2, 2, 1, matmul_infer)
 OP(MATMUL_INTEGER, "", "MatMulInteger", 10, 2, 4, 1, matmul_infer)
+OP(MATMUL_SCALED, "quantd", "MatMulIntegerToFloat", 1, 2, 6, 1, matmul_infer)
 /* norm.c */
 OP(BATCH_NORMALIZATION, "", "BatchNormalization", 15, 5, 5, 1, norm_infer)
 OP(GROUP_NORMALIZATION, "", "GroupNormalization", 21, 3, 3, 1, group_norm_infer)

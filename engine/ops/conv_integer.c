@@ -2,7 +2,7 @@
 /*
  * ConvInteger: a convolution of 8-bit integers, each less its zero point,
  * summed in 32 bits, which wrap.  Padding is where the input is its zero
- * point.
+ * point.  ConvIntegerToFloat makes the sums real.
  */
 #include <inttypes.h>
 
@@ -55,7 +55,9 @@ conv_integer_infer(struct graph *g, struct node *n, struct err *e)
     out.dim[1] = k->dim[0];
     for (int i = 0; i < w.n; i++)
         out.dim[i + 2] = w.out[i];
-    return rule_out(g, n, 0, DTYPE_INT32, &out, e);
+    return rule_out(g, n, 0,
+                    n->op == OP_CONV_SCALED ? DTYPE_FLOAT : DTYPE_INT32, &out,
+                    e);
 }
 
 /* Channels of an input, or of the weights for one output channel. */
@@ -140,8 +142,12 @@ conv_integer_run(const struct step *s, void *const *io, void *scratch,
                 for (at[2] = 0; at[2] < w->out[2]; at[2]++)
                     *y++ = window_sum(w, C / group, &in, &k, at);
     }
+    if (s->node->op == OP_CONV_SCALED)
+        post_scale(s, io, O, w->out[0] * w->out[1] * w->out[2]);
     return 0;
 }
 
+KERNEL(CONV_SCALED, "conv_integer", .prepare = window_prepare,
+       .run = conv_integer_run, .done = step_done);
 KERNEL(CONV_INTEGER, "conv_integer", .prepare = window_prepare,
        .run = conv_integer_run, .done = step_done);

@@ -110,7 +110,8 @@ int
 matmul_infer(struct graph *g, struct node *n, struct err *e)
 {
     const struct value *a = node_in(g, n, 0), *b = node_in(g, n, 1);
-    const bool integer = n->op == OP_MATMUL_INTEGER;
+    const bool integer =
+        n->op == OP_MATMUL_INTEGER || n->op == OP_MATMUL_SCALED;
     const unsigned types =
         integer ? TYPE(INT8) | TYPE(UINT8)
                 : TYPES_REAL | TYPES_INDEX | TYPE(UINT32) | TYPE(UINT64);
@@ -123,7 +124,11 @@ matmul_infer(struct graph *g, struct node *n, struct err *e)
         matmul_shapes(&a->shape, &b->shape, &p, &out, e) != 0 ||
         (integer && integer_zero_points(g, n, &p, e) != 0))
         return e->code;
-    return rule_out(g, n, 0, integer ? DTYPE_INT32 : a->dtype, &out, e);
+    return rule_out(g, n, 0,
+                    n->op == OP_MATMUL_INTEGER  ? DTYPE_INT32
+                    : n->op == OP_MATMUL_SCALED ? DTYPE_FLOAT
+                                                : a->dtype,
+                    &out, e);
 }
 
 /* --- Gemm's shapes ---------------------------------------------------------
@@ -317,6 +322,8 @@ matmul_integer_run(const struct step *s, void *const *io, void *scratch,
                 *y++ = (int32_t)sum;
             }
     }
+    if (s->node->op == OP_MATMUL_SCALED)
+        post_scale(s, io, p->N, 1);
     return 0;
 }
 
@@ -363,6 +370,8 @@ gemm_run(const struct step *s, void *const *io, void *scratch, void *state,
 KERNEL(MATMUL, "matmul", .prepare = matmul_prepare, .run = matmul_run,
        .done = step_done);
 KERNEL(MATMUL_INTEGER, "matmul_integer", .prepare = matmul_prepare,
+       .run = matmul_integer_run, .done = step_done);
+KERNEL(MATMUL_SCALED, "matmul_integer", .prepare = matmul_prepare,
        .run = matmul_integer_run, .done = step_done);
 KERNEL(GEMM, "gemm", .prepare = matmul_prepare, .run = gemm_run,
        .done = step_done);

@@ -36,7 +36,8 @@ ops_fits(const struct graph *g, const struct node *n)
     if (n->out_q != NULL)
         return false;
     return n->n_posts == 0 || n->op == OP_CONV || n->op == OP_CONV_TRANSPOSE ||
-           n->op == OP_GEMM || n->op == OP_MATMUL;
+           n->op == OP_GEMM || n->op == OP_MATMUL || n->op == OP_CONV_SCALED ||
+           n->op == OP_MATMUL_SCALED;
 }
 
 const struct kernel *

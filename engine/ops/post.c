@@ -4,6 +4,7 @@
  * the other, each over the whole tensor.
  */
 #include <assert.h>
+#include <string.h>
 
 #include "engine/ops/rule.h"
 
@@ -37,4 +38,35 @@ post_apply(const struct step *s, void *const *io)
         for (size_t i = 0; i < n; i++)
             y[i] = (float)fn(y[i], p->alpha, p->beta);
     }
+}
+
+/* Of channel c: one number for all, or one each; 0 when there is none. */
+static float
+channel_number(const struct step *s, void *const *io, int i, int64_t c)
+{
+    const struct value *v = step_in(s, i);
+
+    if (v == NULL)
+        return 0;
+    return ((const float *)io[i])[shape_n(&v->shape) == 1 ? 0 : c];
+}
+
+void
+post_scale(const struct step *s, void *const *io, int64_t channels,
+           int64_t inner)
+{
+    const int64_t n = (int64_t)shape_n(&step_out(s, 0)->shape);
+    char *y = step_io_out(s, io, 0);
+
+    for (int64_t i = 0; i < n; i++, y += sizeof(float)) {
+        const int64_t c = i / inner % channels;
+        int32_t sum;
+        float real;
+
+        memcpy(&sum, y, sizeof sum);
+        real = (float)sum * channel_number(s, io, 4, c);
+        real += channel_number(s, io, 5, c);
+        memcpy(y, &real, sizeof real);
+    }
+    post_apply(s, io);
 }

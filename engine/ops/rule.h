@@ -103,4 +103,11 @@ double einsum_work(const struct graph *g, const struct node *n);
 /* Applies the node's posts to output 0, which is float32 in any layout. */
 void post_apply(const struct step *s, void *const *io);
 
+/*
+ * Output 0 of CONV_SCALED or MATMUL_SCALED holds int32 sums, `inner` of each
+ * of `channels` in turn: they become scale * sum + bias, and posts are applied.
+ */
+void post_scale(const struct step *s, void *const *io, int64_t channels,
+                int64_t inner);
+
 #endif

@@ -12,7 +12,8 @@ static bool
 takes_posts(const struct graph *g, const struct node *n)
 {
     return (n->op == OP_CONV || n->op == OP_CONV_TRANSPOSE ||
-            n->op == OP_GEMM || n->op == OP_MATMUL) &&
+            n->op == OP_GEMM || n->op == OP_MATMUL || n->op == OP_CONV_SCALED ||
+            n->op == OP_MATMUL_SCALED) &&
            node_out(g, n, 0)->dtype == DTYPE_FLOAT &&
            n->n_posts < NODE_MAX_POSTS;
 }
@@ -103,10 +104,11 @@ repeats(const struct graph *g, const struct node *n, const struct value *v)
 
     if (v->data == NULL || v->dtype != DTYPE_FLOAT || v->shape.rank > y->rank)
         return false;
-    return count == 1 ||
-           ((n->op == OP_MATMUL || n->op == OP_GEMM) && v->shape.rank > 0 &&
-            y->rank > 0 && v->shape.dim[v->shape.rank - 1] == (int64_t)count &&
-            y->dim[y->rank - 1] == (int64_t)count);
+    return count == 1 || ((n->op == OP_MATMUL || n->op == OP_GEMM ||
+                           n->op == OP_MATMUL_SCALED) &&
+                          v->shape.rank > 0 && y->rank > 0 &&
+                          v->shape.dim[v->shape.rank - 1] == (int64_t)count &&
+                          y->dim[y->rank - 1] == (int64_t)count);
 }
 
 /* ADD or MUL with a tensor that struct post allows: *p is set. */

@@ -10,6 +10,7 @@ libpass_a_SOURCES = \
 	engine/pass/half.c \
 	engine/pass/hardswish.c \
 	engine/pass/identity.c \
+	engine/pass/integer.c \
 	engine/pass/layernorm.c \
 	engine/pass/mean.c \
 	engine/pass/simplify.c \

@@ -76,6 +76,10 @@ int pass_compound(struct graph *g, struct err *e);
 /* So does LayerNormalization. */
 int pass_layer_norm(struct graph *g, struct err *e);
 
+/* MatMulInteger and ConvInteger whose sums are made real by the next nodes
+ * become one node with those. */
+int pass_integer(struct graph *g, struct err *e);
+
 /*
  * Joins activations and residual Adds to the Conv, Gemm, MatMul before them
  * (node.posts).  Shapes are known.

@@ -18,12 +18,29 @@ fused_text(const struct node *n, char text[FUSED_TEXT])
                                i > 0 ? " " : "", op_name(n->posts[i].op));
 }
 
+/* A product of bytes, whatever its result is. */
+static bool
+multiplies_bytes(const struct step *s)
+{
+    switch (s->node->op) {
+    case OP_CONV_INTEGER:
+    case OP_CONV_SCALED:
+    case OP_MATMUL_INTEGER:
+    case OP_MATMUL_SCALED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Integer kernels are those that read or write joined integer tensors. */
 static const char *
 precision(const struct step *s)
 {
     const struct value *out = step_out(s, 0);
 
+    if (multiplies_bytes(s))
+        return "int8";
     for (int i = 0; i < s->node->n_in; i++)
         if (node_in_q(s->node, i) != NULL)
             return dtype_is_8bit(step_in(s, i)->dtype)

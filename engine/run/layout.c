@@ -28,7 +28,8 @@ is_activation(const struct graph *g, const struct node *n, int i)
     if (v == NULL || v->shape.rank < 3)
         return false;
     return i == 0 || i >= n->n_own ||
-           (n->op != OP_CONV && n->op != OP_CONV_TRANSPOSE);
+           (n->op != OP_CONV && n->op != OP_CONV_INTEGER &&
+            n->op != OP_CONV_SCALED && n->op != OP_CONV_TRANSPOSE);
 }
 
 static int

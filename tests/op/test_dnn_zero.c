@@ -60,12 +60,85 @@ test_many_zero_points(void **state)
           "MatMul with many zero points");
 }
 
+/* --- with the scale of what is there ------------------------------------- */
+
+/* x, its scale and zero point, quantized by its own range. */
+static void
+dynamic(struct graph *g, int x, int out[3])
+{
+    const struct shape unknown = {.rank = SHAPE_UNKNOWN};
+
+    for (int i = 0; i < 3; i++)
+        out[i] = graph_add_value(g, NULL, DTYPE_NONE, &unknown);
+    graph_add_node(g, OP_DYNAMIC_QUANTIZE_LINEAR, "quantize", &x, 1, out, 3);
+}
+
+static int
+bytes(struct graph *g, struct shape s, enum dtype t)
+{
+    size_t n = shape_n(&s);
+    uint8_t *w = mem_new(n, 1);
+    int id, max = weight_max();
+
+    for (size_t i = 0; i < n; i++)
+        w[i] = (uint8_t)(both_int(-max, max) + (t == U ? 128 : 0));
+    id = graph_add_const(g, NULL, t, &s, w);
+    mem_free(w);
+    return id;
+}
+
+/* Cast, Mul with the product of the scales, Add. */
+static int
+real(struct graph *g, int sum, int x_scale, int w_scale, int bias)
+{
+    int y = NODE(g, OP_CAST, sum);
+
+    attr_set_int(g, MADE(g, y), "to", F);
+    y = NODE(g, OP_MUL, y, NODE(g, OP_MUL, x_scale, w_scale));
+    return bias < 0 ? y : NODE(g, OP_ADD, bias, y);
+}
+
+static int
+scales(struct graph *g, struct shape s)
+{
+    return NODE(g, OP_ADD, both_const(g, s, 0.001f), scalar_float(g, 0.002f));
+}
+
+static void
+one_scaled_matmul(enum dtype t, int zero, bool per_column, bool bias,
+                  enum op after)
+{
+    struct graph *g = graph_new();
+    struct shape columns = per_column ? SHAPE(20) : SHAPE(1);
+    int q[3], y;
+
+    dynamic(g, both_input(g, "x", SHAPE(2, 3, 48)), q);
+    y = NODE(g, OP_MATMUL_INTEGER, q[0], bytes(g, SHAPE(48, 20), t), q[2],
+             scalar_byte(g, t, zero));
+    y = real(g, y, q[1], scales(g, columns),
+             bias ? both_const(g, SHAPE(20), 1) : -1);
+    if (after != NONE)
+        y = NODE(g, after, y);
+    both_check(g, y, 1e-5, "dnn.matmul_int/", "MatMulInteger, Cast, Mul");
+}
+
+static void
+test_scaled_matmul(void **state)
+{
+    (void)state;
+    one_scaled_matmul(S, 0, false, true, OP_RELU);
+    one_scaled_matmul(S, -9, true, false, NONE);
+    one_scaled_matmul(U, 128, true, true, OP_GELU);
+    one_scaled_matmul(U, 117, false, false, OP_TANH);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_many_zero_points),
+        cmocka_unit_test(test_scaled_matmul),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
