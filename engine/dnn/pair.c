@@ -261,7 +261,7 @@ sink_one(struct graph *g, size_t at)
         n = &g->nodes.at[at];
         while (n->n_in < 3)
             graph_append_input(g, n, -1);
-        n->n_own = 3;
+        n->n_own = n->n_in;
         n->in[2] = value;
     }
     for (int i = 0; i < (n->op == OP_CONCAT ? n->n_in : 1); i++)

@@ -59,6 +59,8 @@ OP(TAN, "", "Tan", 7, 1, 1, 1, unary_infer)
 OP(TANH, "", "Tanh", 13, 1, 1, 1, unary_infer)
 OP(THRESHOLDED_RELU, "", "ThresholdedRelu", 10, 1, 1, 1, unary_infer)
 OP(CAST, "", "Cast", 13, 1, 1, 1, cast_infer)
+OP(CAST_LIKE, "", "CastLike", 15, 2, 2, 1, cast_like_infer)
+OP(BIT_CAST, "", "BitCast", 26, 1, 1, 1, bit_cast_infer)
 /* binary.c: two inputs (or more), broadcast */
 OP(ADD, "", "Add", 14, 2, 2, 1, binary_infer)
 OP(AND, "", "And", 7, 2, 2, 1, compare_infer)
@@ -95,7 +97,9 @@ OP(GLOBAL_AVERAGE_POOL, "", "GlobalAveragePool", 1, 1, 1, 1, global_pool_infer)
 OP(GLOBAL_MAX_POOL, "", "GlobalMaxPool", 1, 1, 1, 1, global_pool_infer)
 OP(LP_POOL, "", "LpPool", 11, 1, 1, 1, pool_infer)
 OP(MAX_POOL, "", "MaxPool", 12, 1, 1, 2, pool_infer)
-/* einsum.c, matmul.c */
+OP(MAX_UNPOOL, "", "MaxUnpool", 11, 2, 3, 1, max_unpool_infer) /* unpool.c */
+/* det.c, einsum.c, matmul.c */
+OP(DET, "", "Det", 11, 1, 1, 1, det_infer)
 OP(EINSUM, "", "Einsum", 12, 1, OP_MANY, 1, einsum_infer)
 OP(GEMM, "", "Gemm", 13, 2, 3, 1, gemm_infer)
 OP(MATMUL, "", "MatMul", 13, 2, 2, 1, matmul_infer)
@@ -131,12 +135,13 @@ OP(HARDMAX, "", "Hardmax", 13, 1, 1, 1, softmax_infer)
 OP(LOG_SOFTMAX, "", "LogSoftmax", 13, 1, 1, 1, softmax_infer)
 OP(SOFTMAX, "", "Softmax", 13, 1, 1, 1, softmax_infer)
 /* move.c and others: elements go elsewhere, none changes */
+OP(CENTER_CROP_PAD, "", "CenterCropPad", 18, 2, 2, 1, pad_infer)
 OP(CONCAT, "", "Concat", 13, 1, OP_MANY, 1, concat_infer)
 OP(DEPTH_TO_SPACE, "", "DepthToSpace", 13, 1, 1, 1, depth_to_space_infer)
 OP(EXPAND, "", "Expand", 13, 2, 2, 1, expand_infer)
 OP(FLATTEN, "", "Flatten", 13, 1, 1, 1, flatten_infer)
 OP(GATHER, "", "Gather", 13, 2, 2, 1, gather_infer)
-OP(PAD, "", "Pad", 13, 2, 3, 1, pad_infer)
+OP(PAD, "", "Pad", 13, 2, 4, 1, pad_infer)
 OP(REORDER, "quantd", "Reorder", 1, 1, 1, 1, unary_infer) /* other layout */
 OP(RESHAPE, "", "Reshape", 14, 2, 2, 1, reshape_infer)
 OP(SLICE, "", "Slice", 13, 3, 5, 1, slice_infer)
@@ -163,6 +168,7 @@ OP(TOP_K, "", "TopK", 11, 2, 2, 2, top_k_infer)
 /* suppress.c */
 OP(NON_MAX_SUPPRESSION, "", "NonMaxSuppression", 11, 2, 5, 1, suppress_infer)
 /* line.c: each line along an axis by itself */
+OP(CUM_PROD, "", "CumProd", 26, 2, 2, 1, cum_sum_infer)
 OP(CUM_SUM, "", "CumSum", 14, 2, 2, 1, cum_sum_infer)
 OP(LP_NORMALIZATION, "", "LpNormalization", 1, 1, 1, 1, lp_normalization_infer)
 OP(ONE_HOT, "", "OneHot", 11, 3, 3, 1, one_hot_infer)
@@ -173,6 +179,8 @@ OP(DFT, "", "DFT", 17, 1, 3, 1, dft_infer)
 OP(HAMMING_WINDOW, "", "HammingWindow", 17, 1, 1, 1, window_infer)
 OP(HANN_WINDOW, "", "HannWindow", 17, 1, 1, 1, window_infer)
 OP(STFT, "", "STFT", 17, 2, 4, 1, stft_infer)
+/* mel.c */
+OP(MEL_WEIGHT_MATRIX, "", "MelWeightMatrix", 17, 5, 5, 1, mel_infer)
 /* diagonal.c */
 OP(EYE_LIKE, "", "EyeLike", 9, 1, 1, 1, eye_like_infer)
 OP(TRILU, "", "Trilu", 14, 1, 2, 1, trilu_infer)

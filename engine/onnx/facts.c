@@ -43,6 +43,7 @@ static enum dtype
 result_dtype(const struct node *n, const struct fact *in)
 {
     switch (n->op) {
+    case OP_BIT_CAST:
     case OP_CAST:
         return (enum dtype)attr_int(n, "to", DTYPE_NONE);
     case OP_NON_MAX_SUPPRESSION:
@@ -64,6 +65,7 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_IS_INF:
     case OP_IS_NAN:
         return DTYPE_BOOL;
+    case OP_CAST_LIKE:
     case OP_WHERE:
     case OP_DEQUANTIZE_LINEAR: /* that of the scale */
         return in[1].dtype;
@@ -77,6 +79,7 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_BLACKMAN_WINDOW:
     case OP_HAMMING_WINDOW:
     case OP_HANN_WINDOW:
+    case OP_MEL_WEIGHT_MATRIX:
         return DTYPE_NONE;
     case OP_EYE_LIKE:
         return (enum dtype)attr_int(n, "dtype", in[0].dtype);
@@ -110,6 +113,7 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     switch (n->op) {
     case OP_GEMM:
     case OP_FLATTEN:
+    case OP_MEL_WEIGHT_MATRIX:
         return 2;
     case OP_GRU:
     case OP_LSTM:
@@ -131,6 +135,8 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
         return strcmp(attr_string(n, "reduction", "mean"), "none") == 0
                    ? in[1].rank
                    : 0;
+    case OP_DET:
+        return in[0].rank < 2 ? SHAPE_UNKNOWN : in[0].rank - 2;
     case OP_SIZE:
         return 0;
     case OP_RESHAPE:

@@ -17,6 +17,7 @@ libonnx_a_SOURCES = \
 	engine/onnx/save.c \
 	engine/onnx/tensor.c engine/onnx/tensor.h \
 	engine/onnx/upgrade.c engine/onnx/upgrade.h \
+	engine/onnx/upgrade_expand.c \
 	engine/onnx/upgrade_inputs.c \
 	engine/onnx/upgrade_norm.c \
 	engine/onnx/upgrade_place.c \

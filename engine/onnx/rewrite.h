@@ -37,6 +37,7 @@ struct rule {
 /* Rules of an operator that is the same in all opsets, or has a domain. */
 enum { OPSET_ANY = 0, OPSET_LAST = ONNX_MAX_OPSET };
 
+extern const struct rule rules_expand[]; /* one is several others here */
 extern const struct rule rules_inputs[]; /* attributes <-> inputs */
 extern const struct rule rules_norm[];
 extern const struct rule rules_place[]; /* resize, pooling, regions, spectra */

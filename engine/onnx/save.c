@@ -97,6 +97,10 @@ since(const struct graph *g, const struct node *n)
     if (n->op == OP_LP_POOL && (attr_find(n, "dilations") != NULL ||
                                 attr_find(n, "ceil_mode") != NULL))
         return 18;
+    if (n->op == OP_AVERAGE_POOL && attr_find(n, "dilations") != NULL)
+        return 19;
+    if (n->op == OP_PAD && n->n_in > 3)
+        return 18; /* axes are named */
     if (n->op == OP_DFT && attr_find(n, "axis") == NULL)
         return 20;
     mode = n->op == OP_GRID_SAMPLE ? attr_string(n, "mode", "") : "";

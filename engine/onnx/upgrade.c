@@ -19,6 +19,7 @@ static const struct {
     const char *domain;
     const struct rule *rules;
 } tables[] = {
+    {"", rules_expand},
     {"", rules_inputs},
     {"", rules_norm},
     {"", rules_place},

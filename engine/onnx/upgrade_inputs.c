@@ -118,37 +118,6 @@ reduce_axes(struct upgrade *u, int node, struct err *e)
     return 0;
 }
 
-/* Pad from 18 on: pads may be given for some axes only. */
-static int
-pad_axes(struct upgrade *u, int node, struct err *e)
-{
-    int rank, n_axes, n_pads, axis;
-    int64_t axes[SHAPE_MAX_RANK], pads[2 * SHAPE_MAX_RANK];
-    int64_t all[2 * SHAPE_MAX_RANK] = {0};
-
-    if (!rewrite_has_input(u, node, 3))
-        return 0;
-    rank = rewrite_fact(u, node, 0).rank;
-    if (rank < 0 || rank > SHAPE_MAX_RANK)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "input 3 (axes) needs a tensor of known rank");
-    if (rewrite_const_ints(u, node, 3, "axes", axes, SHAPE_MAX_RANK, &n_axes,
-                           e) != 0 ||
-        rewrite_const_ints(u, node, 1, "pads", pads, 2 * SHAPE_MAX_RANK,
-                           &n_pads, e) != 0)
-        return e->code;
-    if (n_pads != 2 * n_axes)
-        return err_set(e, ERR_INVALID, "%d pads for %d axes", n_pads, n_axes);
-    for (int i = 0; i < n_axes; i++) {
-        if (shape_axis(axes[i], rank, &axis, e) != 0)
-            return e->code;
-        all[axis] = pads[i];
-        all[rank + axis] = pads[n_axes + i];
-    }
-    rewrite_set_input(u, node, 3, -1);
-    return rewrite_set_ints(u, node, 1, "pads", all, 2 * rank, e);
-}
-
 /* --- before opset 7 ----------------------------------------------------- */
 
 /* Input 1 gets `n` more axes of 1 behind its own. */
@@ -236,7 +205,6 @@ const struct rule rules_inputs[] = {
     {"Or", 6, 6, {OP_OR, 2, 2, 1, broadcast_attrs}},
     {"PRelu", 6, 6, {OP_PRELU, 2, 2, 1, slope_6}},
     {"Pad", 6, 10, {OP_PAD, 1, 1, 1, pad_attrs}},
-    {"Pad", 18, OPSET_LAST, {OP_PAD, 2, 4, 1, pad_axes}},
     {"Pow", 6, 6, {OP_POW, 2, 2, 1, broadcast_attrs}},
     {"ReduceL1", 18, OPSET_LAST, {OP_REDUCE_L1, 1, 2, 1, reduce_axes}},
     {"ReduceL2", 18, OPSET_LAST, {OP_REDUCE_L2, 1, 2, 1, reduce_axes}},

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Normalization, Softmax and Dropout of other opsets, and Mean, which is two
- * operators here.
+ * Normalization, Softmax and Dropout of other opsets.
  */
 #include "engine/onnx/rewrite.h"
 
@@ -24,19 +23,50 @@ batch_normalization(struct upgrade *u, int node, struct err *e)
     return 0;
 }
 
+/* A list of one number, or a scalar, as a constant: is it 0? */
+static bool
+is_zero(const struct value *v)
+{
+    const unsigned char *p = v->data;
+    bool zero = p != NULL && shape_n(&v->shape) == 1;
+
+    for (size_t i = 0; zero && i < dtype_size(v->dtype); i++)
+        zero = p[i] == 0;
+    return zero;
+}
+
+/* The mask keeps all. */
+static int
+mask_of(struct upgrade *u, int node, int x, int mask, struct err *e)
+{
+    const uint8_t yes = 1;
+    int shape, one = rewrite_const(u, node, "kept", DTYPE_BOOL,
+                                   &(struct shape){.rank = 0}, &yes);
+
+    if (one < 0)
+        return rewrite_no_memory(e);
+    shape = rewrite_op(u, node, OP_SHAPE, &x, 1);
+    rewrite_append(u, node, OP_EXPAND, (const int[]){one, shape}, 2, mask);
+    return 0;
+}
+
+/* Drops nothing but in training, and then nothing at a ratio of 0. */
 static int
 dropout(struct upgrade *u, int node, struct err *e)
 {
-    const struct value *training = node_in(u->g, rewrite_node(u, node), 2);
+    struct node *n = rewrite_node(u, node);
+    const struct value *ratio = node_in(u->g, n, 1);
+    const struct value *training = node_in(u->g, n, 2);
+    int x = n->in[0], mask = n->n_out > 1 ? n->out[1] : -1;
 
-    if (training != NULL &&
-        (training->data == NULL || training->dtype != DTYPE_BOOL ||
-         shape_n(&training->shape) != 1 || *(const uint8_t *)training->data))
+    if (training != NULL && !is_zero(training) &&
+        (ratio == NULL || !is_zero(ratio)))
         return err_set(e, ERR_UNSUPPORTED,
-                       "input 2 (training_mode) must be constant and false");
+                       "input 2 (training_mode) must be constant and false: "
+                       "training is not supported");
     rewrite_to_identity(u, node);
     rewrite_drop_outputs(u, node, 1);
-    return 0;
+    return mask < 0 ? 0 : mask_of(u, node, x, mask, e);
 }
 
 /* The accumulator's type is always wide enough here. */
@@ -47,52 +77,6 @@ group_normalization(struct upgrade *u, int node, struct err *e)
         return e->code;
     attr_remove(rewrite_node(u, node), "stash_type");
     return 0;
-}
-
-/* Less its mean, divided by its deviation; ONNX adds 1e-9 to that. */
-static int
-mean_variance(struct upgrade *u, int node, struct err *e)
-{
-    static const int64_t usual[] = {0, 2, 3};
-    int n, add, x = rewrite_node(u, node)->in[0];
-    const int64_t *axes = attr_ints(rewrite_node(u, node), "axes", &n);
-    int average = rewrite_value(u, node, "mean"),
-        less = rewrite_value(u, node, "less");
-    int square = rewrite_value(u, node, "square"),
-        sum = rewrite_value(u, node, "variance");
-    int root = rewrite_value(u, node, "deviation"),
-        by = rewrite_value(u, node, "divisor");
-    int out = rewrite_redirect(u, node, average), last;
-
-    if (axes == NULL)
-        attr_set_ints(u->g, rewrite_node(u, node), "axes", usual, n = 3);
-    axes = attr_ints(rewrite_node(u, node), "axes", &n);
-    rewrite_append(u, node, OP_SUB, (const int[]){x, average}, 2, less);
-    rewrite_append(u, node, OP_MUL, (const int[]){less, less}, 2, square);
-    last = rewrite_append(u, node, OP_REDUCE_MEAN, &square, 1, sum);
-    attr_set_ints(u->g, rewrite_node(u, last), "axes", axes, n);
-    rewrite_append(u, node, OP_SQRT, &sum, 1, root);
-    facts_set(&u->facts, root, facts_get(&u->facts, u->g, x));
-    add = rewrite_append(u, node, OP_ADD, &root, 1, by);
-    rewrite_append(u, node, OP_DIV, (const int[]){less, by}, 2, out);
-    return rewrite_set_scalar(u, add, 1, "epsilon", 1e-9f, e);
-}
-
-/* Mean is a Sum and a division by how many they are. */
-static int
-mean(struct upgrade *u, int node, struct err *e)
-{
-    int n = rewrite_node(u, node)->n_in, sum, div, out;
-
-    if (n == 1) {
-        rewrite_to_identity(u, node);
-        return 0;
-    }
-    sum = rewrite_value(u, node, "sum");
-    out = rewrite_redirect(u, node, sum);
-    facts_follow(&u->facts, u->g, rewrite_node(u, node));
-    div = rewrite_append(u, node, OP_DIV, &sum, 1, out);
-    return rewrite_set_scalar(u, div, 1, "count", (float)n, e);
 }
 
 /* --- softmax ------------------------------------------------------------ */
@@ -131,35 +115,6 @@ softmax_rows(struct upgrade *u, int node, struct err *e)
     return 0;
 }
 
-/* --- losses ------------------------------------------------------------- */
-
-/* A NegativeLogLikelihoodLoss of what LogSoftmax makes of the classes. */
-static int
-cross_entropy(struct upgrade *u, int node, struct err *e)
-{
-    struct node *n = rewrite_node(u, node);
-    const char *reduction = attr_string(n, "reduction", "mean");
-    bool ignores = attr_find(n, "ignore_index") != NULL;
-    int64_t ignored = attr_int(n, "ignore_index", 0);
-    int in[3] = {-1, n->in[1], n->n_in > 2 ? n->in[2] : -1}, loss, added;
-
-    (void)e;
-    n->n_in = n->n_own = 1;
-    n->n_attrs = 0;
-    attr_set_int(u->g, n, "axis", 1);
-    in[0] = n->n_out > 1 ? n->out[1] : rewrite_value(u, node, "log_prob");
-    rewrite_drop_outputs(u, node, 1);
-    loss = rewrite_redirect(u, node, in[0]);
-    facts_follow(&u->facts, u->g, rewrite_node(u, node));
-    added = rewrite_append(u, node, OP_NEGATIVE_LOG_LIKELIHOOD_LOSS, in,
-                           in[2] < 0 ? 2 : 3, loss);
-    n = rewrite_node(u, added);
-    attr_set_string(u->g, n, "reduction", reduction);
-    if (ignores)
-        attr_set_int(u->g, n, "ignore_index", ignored);
-    return 0;
-}
-
 const struct rule rules_norm[] = {
     {"BatchNormalization",
      6,
@@ -177,15 +132,6 @@ const struct rule rules_norm[] = {
      {OP_GROUP_NORMALIZATION, 3, 3, 1, group_normalization}},
     {"Hardmax", 6, 12, {OP_HARDMAX, 1, 1, 1, softmax_rows}},
     {"LogSoftmax", 6, 12, {OP_LOG_SOFTMAX, 1, 1, 1, softmax_rows}},
-    {"Mean", 6, OPSET_LAST, {OP_SUM, 1, OP_MANY, 1, mean}},
-    {"MeanVarianceNormalization",
-     9,
-     OPSET_LAST,
-     {OP_REDUCE_MEAN, 1, 1, 1, mean_variance}},
     {"Softmax", 6, 12, {OP_SOFTMAX, 1, 1, 1, softmax_rows}},
-    {"SoftmaxCrossEntropyLoss",
-     12,
-     OPSET_LAST,
-     {OP_LOG_SOFTMAX, 2, 3, 2, cross_entropy}},
     {NULL, 0, 0, {0}},
 };

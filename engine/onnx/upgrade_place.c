@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Operators that go to places between or around elements: Resize in its many
- * forms, RoiAlign, pooling, DFT.
+ * forms, RoiAlign, DFT.
  */
 #include "engine/onnx/rewrite.h"
 
@@ -119,20 +119,7 @@ roi_align_10(struct upgrade *u, int node, struct err *e)
     return 0;
 }
 
-/* --- pooling ------------------------------------------------------------ */
-
-static int
-average_pool(struct upgrade *u, int node, struct err *e)
-{
-    int n;
-    const int64_t *d = attr_ints(rewrite_node(u, node), "dilations", &n);
-
-    for (int i = 0; i < n; i++)
-        if (d[i] != 1)
-            return rewrite_refuse(e, "dilations", d[i]);
-    attr_remove(rewrite_node(u, node), "dilations");
-    return 0;
-}
+/* --- spectra ------------------------------------------------------------ */
 
 /* From 20 on the axis is an input with another default. */
 static int
@@ -145,7 +132,6 @@ dft_17(struct upgrade *u, int node, struct err *e)
 }
 
 const struct rule rules_place[] = {
-    {"AveragePool", 19, OPSET_LAST, {OP_AVERAGE_POOL, 1, 1, 1, average_pool}},
     {"DFT", 17, 19, {OP_DFT, 1, 2, 1, dft_17}},
     {"Resize", 10, 10, {OP_RESIZE, 2, 2, 1, resize_10}},
     {"Resize", 11, OPSET_LAST, {OP_RESIZE, 1, 4, 1, resize}},

@@ -22,16 +22,17 @@ cast(struct upgrade *u, int node, struct err *e)
     return 0;
 }
 
+/* A Cast where the type is known by now. */
 static int
 cast_like(struct upgrade *u, int node, struct err *e)
 {
     struct fact like = rewrite_fact(u, node, 1);
 
+    (void)e;
+    attr_remove(rewrite_node(u, node), "saturate"); /* of float8 only */
     if (like.dtype == DTYPE_NONE)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "input 1 (target_type) needs a type known from the "
-                       "file");
-    attr_remove(rewrite_node(u, node), "saturate");
+        return 0;
+    rewrite_node(u, node)->op = OP_CAST;
     rewrite_set_input(u, node, 1, -1);
     attr_set_int(u->g, rewrite_node(u, node), "to", like.dtype);
     return 0;
@@ -120,12 +121,13 @@ dynamic_quantize(struct upgrade *u, int node, struct err *e)
 }
 
 const struct rule rules_type[] = {
+    {"BitCast", 26, OPSET_LAST, {OP_BIT_CAST, 1, 1, 1, cast}},
     {"BlackmanWindow",
      17,
      OPSET_LAST,
      {OP_BLACKMAN_WINDOW, 1, 1, 1, spectral_window}},
     {"Cast", 6, OPSET_LAST, {OP_CAST, 1, 1, 1, cast}},
-    {"CastLike", 15, OPSET_LAST, {OP_CAST, 2, 2, 1, cast_like}},
+    {"CastLike", 15, OPSET_LAST, {OP_CAST_LIKE, 2, 2, 1, cast_like}},
     {"ConstantOfShape",
      9,
      OPSET_LAST,
@@ -145,5 +147,9 @@ const struct rule rules_type[] = {
      {OP_HAMMING_WINDOW, 1, 1, 1, spectral_window}},
     {"HannWindow", 17, OPSET_LAST, {OP_HANN_WINDOW, 1, 1, 1, spectral_window}},
     {"QuantizeLinear", 19, OPSET_LAST, {OP_QUANTIZE_LINEAR, 2, 3, 1, quantize}},
+    {"MelWeightMatrix",
+     17,
+     OPSET_LAST,
+     {OP_MEL_WEIGHT_MATRIX, 5, 5, 1, spectral_window}},
     {NULL, 0, 0, {0}},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each line along an axis by itself: CumSum, LpNormalization, OneHot,
+ * Each line along an axis by itself: CumSum, CumProd, LpNormalization, OneHot,
  * ReverseSequence.
  */
 #include <inttypes.h>
@@ -22,7 +22,7 @@ lines_of(const struct shape *s, int axis)
                           s->dim[axis], shape_span(s, axis + 1, s->rank)};
 }
 
-/* --- CumSum -----------------------------------------------------------------
+/* --- CumSum, CumProd --------------------------------------------------------
  */
 
 int
@@ -38,15 +38,16 @@ cum_sum_infer(struct graph *g, struct node *n, struct err *e)
     return rule_out(g, n, 0, x->dtype, &x->shape, e);
 }
 
-/* One line: each element becomes the sum up to it. */
+/* One line: each element becomes the sum, or the product, up to it. */
 static void
 sum_line(const struct node *n, enum dtype t, const char *x, char *y,
          int64_t count, int64_t step)
 {
     const bool exclusive = attr_int(n, "exclusive", 0) != 0;
     const bool reverse = attr_int(n, "reverse", 0) != 0;
-    double real = 0;
-    uint64_t integer = 0;
+    const bool product = n->op == OP_CUM_PROD;
+    double real = product;
+    uint64_t integer = product;
 
     for (int64_t i = 0; i < count; i++) {
         int64_t at = (reverse ? count - 1 - i : i) * step;
@@ -54,12 +55,16 @@ sum_line(const struct node *n, enum dtype t, const char *x, char *y,
         uint64_t before_integer = integer;
 
         if (dtype_is_float(t)) {
-            real += number_double(t, x + at);
+            double v = number_double(t, x + at);
+
+            real = product ? real * v : real + v;
             before = exclusive ? before : real;
             number_convert(t, y + at, 0, DTYPE_DOUBLE, (const char *)&before, 0,
                            1);
         } else {
-            integer += (uint64_t)number_int(t, x + at);
+            uint64_t v = (uint64_t)number_int(t, x + at);
+
+            integer = product ? integer * v : integer + v;
             number_set_int(t, y + at,
                            (int64_t)(exclusive ? before_integer : integer));
         }
@@ -297,6 +302,7 @@ reverse_sequence_run(const struct step *s, void *const *io, void *scratch,
     return 0;
 }
 
+KERNEL(CUM_PROD, "cum_prod", .run = cum_sum_run);
 KERNEL(CUM_SUM, "cum_sum", .run = cum_sum_run);
 KERNEL(LP_NORMALIZATION, "lp_normalization", .run = lp_normalization_run);
 KERNEL(ONE_HOT, "one_hot", .run = one_hot_run);

@@ -6,6 +6,7 @@ libops_a_SOURCES = \
 	engine/ops/control.c \
 	engine/ops/conv.c \
 	engine/ops/conv_integer.c \
+	engine/ops/det.c \
 	engine/ops/diagonal.c \
 	engine/ops/einsum.c \
 	engine/ops/fourier.c \
@@ -14,6 +15,7 @@ libops_a_SOURCES = \
 	engine/ops/line.c \
 	engine/ops/loss.c \
 	engine/ops/matmul.c \
+	engine/ops/mel.c \
 	engine/ops/move.c engine/ops/move.h \
 	engine/ops/norm.c \
 	engine/ops/number.c engine/ops/number.h \
@@ -36,6 +38,7 @@ libops_a_SOURCES = \
 	engine/ops/softmax.c \
 	engine/ops/suppress.c \
 	engine/ops/unary.c \
+	engine/ops/unpool.c \
 	engine/ops/view.c \
 	engine/ops/walk.c engine/ops/walk.h \
 	engine/ops/work.c

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pad: more elements at the ends of axes (fewer, where a pad is negative):
- * a constant, or a repetition of what is there.
+ * a constant, or a repetition of what is there.  CenterCropPad: as many of
+ * both as bring an axis to a length, half of them at each end.
  *
  * Every output place along an axis has one source place, or none (the
  * constant).  The kernel keeps these places, in bytes, for each axis.
@@ -11,18 +12,77 @@
 
 #include "engine/ops/rule.h"
 
+/* Axes named by count numbers, or all, brought into 0 <= axis < rank. */
+static int
+set_axes(const int64_t *said, int count, int rank, int axes[SHAPE_MAX_RANK],
+         int *n_axes, struct err *e)
+{
+    unsigned seen = 0;
+
+    *n_axes = said == NULL ? rank : count;
+    for (int i = 0; i < *n_axes; i++) {
+        if (shape_axis(said == NULL ? i : said[i], rank, &axes[i], e) != 0)
+            return e->code;
+        if (seen & 1u << axes[i])
+            return err_set(e, ERR_INVALID, "axis %d is named twice", axes[i]);
+        seen |= 1u << axes[i];
+    }
+    return 0;
+}
+
+/* Of CenterCropPad: an odd element goes, or comes, at the end. */
+static int
+read_lengths(const struct graph *g, const struct node *n,
+             int64_t pads[2 * SHAPE_MAX_RANK], struct err *e)
+{
+    const struct shape *x = &node_in(g, n, 0)->shape;
+    int64_t to[SHAPE_MAX_RANK];
+    int axes[SHAPE_MAX_RANK], count, n_axes;
+    const int64_t *said = attr_ints(n, "axes", &count);
+
+    if (set_axes(said, count, x->rank, axes, &n_axes, e) != 0 ||
+        rule_ints(g, n, 1, "the shape", to, SHAPE_MAX_RANK, &count, e) != 0)
+        return e->code;
+    if (count != n_axes)
+        return err_set(e, ERR_INVALID, "%d lengths for %d axes", count, n_axes);
+    for (int i = 0; i < n_axes; i++) {
+        int64_t more;
+
+        if (to[i] < 0 || __builtin_sub_overflow(to[i], x->dim[axes[i]], &more))
+            return err_set(e, ERR_INVALID, "length %" PRId64, to[i]);
+        /* Both ways the smaller half is in front. */
+        pads[axes[i]] = more / 2;
+        pads[x->rank + axes[i]] = more - more / 2;
+    }
+    return 0;
+}
+
 static int
 read_pads(const struct graph *g, const struct node *n,
           int64_t pads[2 * SHAPE_MAX_RANK], struct err *e)
 {
     const struct shape *x = &node_in(g, n, 0)->shape;
-    int count;
+    const bool named = n->n_own > 3 && node_in(g, n, 3) != NULL;
+    int64_t said[SHAPE_MAX_RANK], have[2 * SHAPE_MAX_RANK];
+    int axes[SHAPE_MAX_RANK], count = 0, n_axes;
 
-    if (rule_ints(g, n, 1, "the padding", pads, 2 * SHAPE_MAX_RANK, &count,
+    for (int i = 0; i < 2 * SHAPE_MAX_RANK; i++)
+        pads[i] = 0;
+    if (n->op == OP_CENTER_CROP_PAD)
+        return read_lengths(g, n, pads, e);
+    if (named &&
+        rule_ints(g, n, 3, "the padding", said, SHAPE_MAX_RANK, &count, e) != 0)
+        return e->code;
+    if (set_axes(named ? said : NULL, count, x->rank, axes, &n_axes, e) != 0 ||
+        rule_ints(g, n, 1, "the padding", have, 2 * SHAPE_MAX_RANK, &count,
                   e) != 0)
         return e->code;
-    if (count != 2 * x->rank)
-        return err_set(e, ERR_INVALID, "%d pads for rank %d", count, x->rank);
+    if (count != 2 * n_axes)
+        return err_set(e, ERR_INVALID, "%d pads for %d axes", count, n_axes);
+    for (int i = 0; i < n_axes; i++) {
+        pads[axes[i]] = have[i];
+        pads[x->rank + axes[i]] = have[n_axes + i];
+    }
     return 0;
 }
 
@@ -37,7 +97,8 @@ pad_infer(struct graph *g, struct node *n, struct err *e)
     char text[SHAPE_TEXT];
     bool constant = strcmp(mode, "constant") == 0;
 
-    if (!constant && strcmp(mode, "reflect") != 0 && strcmp(mode, "edge") != 0)
+    if (!constant && strcmp(mode, "reflect") != 0 &&
+        strcmp(mode, "edge") != 0 && strcmp(mode, "wrap") != 0)
         return err_set(e, ERR_UNSUPPORTED, "mode is \"%s\"", mode);
     if (read_pads(g, n, pads, e) != 0 || rule_same_type(g, n, 2, e) != 0)
         return e->code;
@@ -112,6 +173,8 @@ pad_prepare(const struct graph *g, const struct node *n, struct step *s,
                 at = at < 0 ? 0 : at >= dim ? dim - 1 : at;
             else if (mode == 'r')
                 at = mirror(at, dim);
+            else if (mode == 'w')
+                at = (at % dim + dim) % dim;
             else if (at >= dim)
                 at = -1;
             p->from[i][k] = at < 0 ? -1 : at * step[i] * size;
@@ -158,5 +221,7 @@ pad_run(const struct step *s, void *const *io, void *scratch, void *state,
     return 0;
 }
 
+KERNEL(CENTER_CROP_PAD, "center_crop_pad", .prepare = pad_prepare,
+       .run = pad_run, .done = step_done);
 KERNEL(PAD, "pad", .layout = KERNEL_SAME, .prepare = pad_prepare,
        .run = pad_run, .done = step_done);

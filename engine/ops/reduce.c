@@ -51,12 +51,16 @@ read_axes(const struct graph *g, const struct node *n, int rank,
     return 0;
 }
 
-/* Roots and logarithms. */
-static bool
-needs_real(enum op op)
+/* Roots and logarithms are of real numbers only; false is less than true. */
+static unsigned
+types_of(enum op op)
 {
-    return op == OP_REDUCE_L2 || op == OP_REDUCE_LOG_SUM ||
-           op == OP_REDUCE_LOG_SUM_EXP;
+    if (op == OP_REDUCE_L2 || op == OP_REDUCE_LOG_SUM ||
+        op == OP_REDUCE_LOG_SUM_EXP)
+        return TYPES_REAL;
+    if (op == OP_REDUCE_MAX || op == OP_REDUCE_MIN)
+        return TYPES_NUMBER | TYPE(BOOL);
+    return TYPES_NUMBER;
 }
 
 int
@@ -68,8 +72,7 @@ reduce_infer(struct graph *g, struct node *n, struct err *e)
     bool gone[SHAPE_MAX_RANK];
     struct shape out = {0};
 
-    if (rule_type(g, n, 0, needs_real(n->op) ? TYPES_REAL : TYPES_NUMBER, e) !=
-            0 ||
+    if (rule_type(g, n, 0, types_of(n->op), e) != 0 ||
         read_axes(g, n, x->shape.rank, gone, e) != 0)
         return e->code;
     for (int i = 0; i < x->shape.rank; i++) {

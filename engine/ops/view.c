@@ -159,6 +159,7 @@ view_run(const struct step *s, void *const *io, void *scratch, void *state,
 }
 
 #define VIEW(id) KERNEL(id, "view", .view = true, .run = view_run);
+VIEW(BIT_CAST)
 VIEW(IDENTITY)
 VIEW(RESHAPE)
 VIEW(FLATTEN)

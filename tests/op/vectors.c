@@ -28,7 +28,7 @@
 enum { MAX_IO = 16, SKIPPED = 77 };
 
 /* As of onnx 1.12: a number that only grows. */
-enum { MIN_PASSED = 946 };
+enum { MIN_PASSED = 958 };
 
 /* Of each suite's vectors on tensors. */
 static const double MIN_SHARE = 0.95;
@@ -45,7 +45,8 @@ static const char *const outside[] = {
     "operator SplitToSequence",
     "operator ai.onnx.ml.",      /* trees and the like, mostly on strings */
     "operator ai.onnx.preview.", /* training, and what may still change */
-    "training",
+    "attribute training_mode",
+    "training is not supported",
 };
 
 /* Vectors that are wrong themselves; they are run, the answer isn't held. */
@@ -67,6 +68,8 @@ static const struct {
     {"test_hannwindow_symmetric", "its angles are those of 3.1415"},
     {"test_averagepool_2d_ceil_last_window_starts_on_pad",
      "its answer is cut to four digits"},
+    /* Counted in an output of inferred shape, other than ONNX Runtime does. */
+    {"test_maxunpool_export_with_output_shape", "its places are of another"},
     {"test_gridsample_bicubic", "its answer is cut to four digits"},
     {"test_roialign_aligned_false", "its answer is cut to four digits"},
     {"test_roialign_aligned_true", "its answer is cut to four digits"},

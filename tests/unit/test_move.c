@@ -95,7 +95,7 @@ slices_as_numpy_does(void **state)
 }
 
 static void
-pads_in_three_ways(void **state)
+pads_in_four_ways(void **state)
 {
     static const struct {
         const char *mode;
@@ -104,11 +104,12 @@ pads_in_three_ways(void **state)
         {"constant", {9, 9, 1, 2, 3, 9, 9}},
         {"edge", {1, 1, 1, 2, 3, 3, 3}},
         {"reflect", {3, 2, 1, 2, 3, 2, 1}},
+        {"wrap", {2, 3, 1, 2, 3, 1, 2}},
     };
     struct one c;
 
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         one_begin(&c);
         IN_F(&c, SHAPE(3), 1, 2, 3);
         IN_I(&c, SHAPE(2), 2, 2);
@@ -131,6 +132,54 @@ pads_in_three_ways(void **state)
     IN_I(&c, SHAPE(2), 1, 1);
     one_node(&c, OP_PAD, 1);
     WANT_F(&c, 0, SHAPE(2), 0, 0);
+    one_end(&c);
+}
+
+static void
+pads_of_some_axes(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c);
+    IN_F(&c, SHAPE(1, 2), 1, 2);
+    IN_I(&c, SHAPE(2), 1, 2);
+    one_absent(&c);
+    IN_I(&c, SHAPE(1), -1);
+    one_node(&c, OP_PAD, 1);
+    WANT_F(&c, 0, SHAPE(1, 5), 0, 1, 2, 0, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(1, 2), 1, 2);
+    IN_I(&c, SHAPE(2), 1, 2);
+    one_absent(&c);
+    IN_I(&c, SHAPE(2), 0, 1);
+    one_node(&c, OP_PAD, 1);
+    one_fails(&c, ERR_INVALID, "2 pads for 2 axes");
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(1, 2), 1, 2);
+    IN_I(&c, SHAPE(4), 1, 2, 0, 0);
+    one_absent(&c);
+    IN_I(&c, SHAPE(2), 1, -1);
+    one_node(&c, OP_PAD, 1);
+    one_fails(&c, ERR_INVALID, "axis 1 is named twice");
+    one_end(&c);
+}
+
+static void
+crops_and_pads_around_the_centre(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c);
+    IN_F(&c, SHAPE(2, 4), 1, 2, 3, 4, 5, 6, 7, 8);
+    IN_I(&c, SHAPE(2), 3, 1);
+    one_node(&c, OP_CENTER_CROP_PAD, 1);
+    WANT_F(&c, 0, SHAPE(3, 1), 2, 6, 0);
     one_end(&c);
 }
 
@@ -350,7 +399,9 @@ main(void)
         cmocka_unit_test(concat_and_split_are_inverse),
         cmocka_unit_test(concat_of_channels_last),
         cmocka_unit_test(slices_as_numpy_does),
-        cmocka_unit_test(pads_in_three_ways),
+        cmocka_unit_test(pads_in_four_ways),
+        cmocka_unit_test(pads_of_some_axes),
+        cmocka_unit_test(crops_and_pads_around_the_centre),
         cmocka_unit_test(gathers_and_checks_indices),
         cmocka_unit_test(transposes_and_blocks),
         cmocka_unit_test(repeats),
