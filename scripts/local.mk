@@ -6,6 +6,7 @@ dist_noinst_SCRIPTS += \
 	scripts/format \
 	scripts/make-resnet50 \
 	scripts/run \
-	scripts/test
+	scripts/test \
+	scripts/zoo
 dist_noinst_DATA += scripts/layers scripts/report.jq
 TESTS += scripts/check-layers
