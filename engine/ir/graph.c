@@ -74,13 +74,24 @@ dup_in(struct graph *g, const void *p, size_t n, size_t size)
     return q;
 }
 
-static void
-copy_node(struct graph *g, const struct node *from)
+static int *
+map_ids(struct graph *g, const int *ids, int n, const int *map)
+{
+    int *to = dup_in(g, ids, (size_t)n, sizeof *to);
+
+    for (int i = 0; map != NULL && i < n; i++)
+        if (ids[i] >= 0)
+            to[i] = map[ids[i]];
+    return to;
+}
+
+void
+graph_copy_node(struct graph *g, const struct node *from, const int *map)
 {
     struct node n = *from;
 
-    n.in = dup_in(g, from->in, (size_t)from->n_in, sizeof *n.in);
-    n.out = dup_in(g, from->out, (size_t)from->n_out, sizeof *n.out);
+    n.in = map_ids(g, from->in, from->n_in, map);
+    n.out = map_ids(g, from->out, from->n_out, map);
     n.attrs = dup_in(g, from->attrs, (size_t)from->n_attrs, sizeof *n.attrs);
     for (int k = 0; k < n.n_attrs; k++)
         if (n.attrs[k].type == ATTR_GRAPH)
@@ -88,6 +99,9 @@ copy_node(struct graph *g, const struct node *from)
     if (from->in_q != NULL)
         n.in_q = dup_in(g, from->in_q, (size_t)from->n_in, sizeof *n.in_q);
     VEC_PUSH(&g->nodes, n);
+    for (int k = 0; map != NULL && k < n.n_out; k++)
+        if (n.out[k] >= 0)
+            g->values.at[n.out[k]].producer = (int)g->nodes.n - 1;
 }
 
 struct graph *
@@ -101,7 +115,7 @@ graph_copy(const struct graph *from)
     for (size_t i = 0; i < from->values.n; i++)
         VEC_PUSH(&g->values, from->values.at[i]);
     for (size_t i = 0; i < from->nodes.n; i++)
-        copy_node(g, &from->nodes.at[i]);
+        graph_copy_node(g, &from->nodes.at[i], NULL);
     for (size_t i = 0; i < from->inputs.n; i++)
         VEC_PUSH(&g->inputs, from->inputs.at[i]);
     for (size_t i = 0; i < from->outputs.n; i++)
@@ -362,28 +376,48 @@ read_values(const struct graph *g)
     return read;
 }
 
+struct addresses {
+    VEC(const void *) all;
+};
+
+/* What attributes hold; all constants of bodies, which are borrowed here. */
+static void
+keep_attrs(const struct graph *g, struct addresses *kept)
+{
+    for (size_t i = 0; i < g->nodes.n; i++)
+        for (int k = 0; k < g->nodes.at[i].n_attrs; k++) {
+            const struct attr *a = &g->nodes.at[i].attrs[k];
+
+            if (a->type == ATTR_TENSOR)
+                VEC_PUSH(&kept->all, a->tensor->data);
+            if (a->type != ATTR_GRAPH)
+                continue;
+            keep_attrs(a->graph, kept);
+            for (size_t v = 0; v < a->graph->values.n; v++)
+                if (a->graph->values.at[v].data != NULL)
+                    VEC_PUSH(&kept->all, a->graph->values.at[v].data);
+        }
+}
+
 void
 graph_drop_constants(struct graph *g)
 {
     bool *read = read_values(g);
-    VEC(const void *) kept = {0};
+    struct addresses kept = {0};
     struct wanted w;
 
     for (size_t i = 0; i < g->values.n; i++) {
         if (!read[i])
             g->values.at[i].data = NULL;
         else if (g->values.at[i].data != NULL)
-            VEC_PUSH(&kept, g->values.at[i].data);
+            VEC_PUSH(&kept.all, g->values.at[i].data);
     }
-    for (size_t i = 0; i < g->nodes.n; i++)
-        for (int k = 0; k < g->nodes.at[i].n_attrs; k++)
-            if (g->nodes.at[i].attrs[k].type == ATTR_TENSOR)
-                VEC_PUSH(&kept, g->nodes.at[i].attrs[k].tensor->data);
-    w = (struct wanted){kept.at, kept.n};
-    if (kept.n > 0)
-        qsort(kept.at, kept.n, sizeof(*kept.at), by_address);
+    keep_attrs(g, &kept);
+    w = (struct wanted){kept.all.at, kept.all.n};
+    if (kept.all.n > 0)
+        qsort(kept.all.at, kept.all.n, sizeof(*kept.all.at), by_address);
     arena_settle(g->arena, mem_free, is_wanted, &w);
-    mem_free(kept.at);
+    mem_free(kept.all.at);
     mem_free(read);
 }
 

@@ -128,6 +128,13 @@ void graph_free(struct graph **g);
  */
 struct graph *graph_copy(const struct graph *g);
 
+/*
+ * Appends a copy of a node of another graph; map[id there] is the id here, and
+ * its outputs get it as their producer (map NULL: ids and producers are the
+ * same).  Name, constants and lists are borrowed.
+ */
+void graph_copy_node(struct graph *g, const struct node *from, const int *map);
+
 /* Adds a value; name is copied (NULL: a fresh unique one).  Returns its id. */
 int graph_add_value(struct graph *g, const char *name, enum dtype t,
                     const struct shape *s);

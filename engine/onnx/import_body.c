@@ -89,6 +89,7 @@ capture(struct import *im, const char *name, int outer, struct err *e)
     if (index < 0)
         return e->code;
     note_captured(im, index, id);
+    VEC_PUSH(&im->g->inputs, id);
     return 0;
 }
 
@@ -153,11 +154,13 @@ read_body(struct import *im, const Onnx__AttributeProto *p, struct node *n,
     return 0;
 }
 
-/* All captures are inputs, in one order for all bodies of the node. */
+/* All captures become inputs, in one order for all bodies of the node. */
 static void
 add_captured_inputs(struct import *body, const struct captures *c,
                     const struct import *im)
 {
+    for (size_t i = 0; i < body->captured.n; i++)
+        body->g->inputs.n -= body->captured.at[i] >= 0;
     for (size_t i = 0; i < c->outer.n; i++) {
         int id = i < body->captured.n ? body->captured.at[i] : -1;
         const struct value *from = graph_value(im->g, c->outer.at[i]);

@@ -206,8 +206,9 @@ static int
 read_io_type(struct import *im, const Onnx__ValueInfoProto *p, struct value *v,
              struct err *e)
 {
-    bool said = p->type != NULL && (p->type->tensor_type == NULL ||
-                                    p->type->tensor_type->elem_type != 0);
+    bool said = p->type != NULL && (p->type->tensor_type == NULL
+                                        ? p->type->base.n_unknown_fields > 0
+                                        : p->type->tensor_type->elem_type != 0);
 
     if (im->outer == NULL || said)
         return read_type(im, p, v, e);

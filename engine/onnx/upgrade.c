@@ -63,6 +63,8 @@ form_find(const char *domain, const char *op_type, int opset, struct form *out)
     op = op_find("", op_type);
     if (op == OP_COUNT)
         return false;
+    if (op == OP_SCAN && opset < 9) /* it had a batch axis then */
+        return false;
     info = op_info(op);
     if (opset < RULES_FROM && info->since > opset)
         return false;

@@ -6,6 +6,7 @@ libops_a_SOURCES = \
 	engine/ops/control.c \
 	engine/ops/conv.c \
 	engine/ops/conv_integer.c \
+	engine/ops/decide.c \
 	engine/ops/det.c \
 	engine/ops/diagonal.c \
 	engine/ops/einsum.c \

@@ -28,6 +28,12 @@ const struct kernel *ops_find(const struct graph *g, const struct node *n);
 int ops_infer(struct graph *g, struct node *n, struct err *e);
 
 /*
+ * Bit i is set where the values of input i decide the shape of an output: such
+ * an input must be a constant for ops_infer().
+ */
+unsigned ops_deciding_inputs(enum op op);
+
+/*
  * Computes n, all of whose inputs are constants (Shape and Size need only a
  * known shape), and makes its outputs constants in g's arena.  ops_infer()
  * has been called.

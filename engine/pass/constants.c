@@ -102,7 +102,8 @@ pass_constants(struct graph *g, struct err *e)
         bool all_const;
         int rc;
 
-        if (n->dead || !inputs_known(g, n, &all_const) || !all_const)
+        if (n->dead || pass_inline(g, i, true) || op_is_control(n->op) ||
+            !inputs_known(g, n, &all_const) || !all_const)
             continue;
         rc = ops_infer(g, n, e);
         if (rc == 0 && worth_folding(g, n, &b))
@@ -123,7 +124,7 @@ pass_shapes(struct graph *g, struct err *e)
         bool all_const;
         int rc;
 
-        if (n->dead)
+        if (n->dead || pass_inline(g, i, false))
             continue;
         if (!inputs_known(g, n, &all_const))
             return err_set(e, ERR_INTERNAL, "node %s (%s): input not inferred",

@@ -2,6 +2,7 @@ noinst_LIBRARIES += libpass.a
 libpass_a_SOURCES = \
 	engine/pass/pass.h \
 	engine/pass/affine.c \
+	engine/pass/bodies.c \
 	engine/pass/compound.c \
 	engine/pass/constants.c \
 	engine/pass/deconv.c \
@@ -10,6 +11,7 @@ libpass_a_SOURCES = \
 	engine/pass/half.c \
 	engine/pass/hardswish.c \
 	engine/pass/identity.c \
+	engine/pass/inline.c \
 	engine/pass/integer.c \
 	engine/pass/layernorm.c \
 	engine/pass/mean.c \

@@ -29,6 +29,16 @@ int pass_half_body(struct graph *g, struct err *e);
 /* Nodes all of whose inputs are constants become constants. */
 int pass_constants(struct graph *g, struct err *e);
 
+/*
+ * If node i is an If whose condition is a constant, puts the branch in its
+ * place, behind it; the node is dead then.  unique: names of values must stay
+ * unique (g may be written).  Returns whether it was.
+ */
+bool pass_inline(struct graph *g, size_t i, bool unique);
+
+/* Bodies of If, Loop, Scan get what is constant, and are simplified. */
+int pass_bodies(struct graph *g, struct err *e);
+
 /* Transpose and Reshape move from behind DequantizeLinear of a constant into
  * the constant. */
 int pass_weights(struct graph *g, struct err *e);

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "engine/ops/number.h"
 #include "engine/run/model.h"
+#include "engine/run/session.h"
 
 /* Sizes tried for dynamic axes that are not the batch. */
 static const int64_t trial_sizes[] = {64, 32, 128, 224, 320, 16, 1};
@@ -271,10 +272,13 @@ batch_find(struct model *m, int max_batch, struct err *e)
     struct shape *one = mem_new(m->graph->outputs.n, sizeof *one);
     struct graph *freed = NULL, *row = NULL;
     int64_t size = 0;
-    int rc = trial(m->graph, 1, &size, one, e);
-    bool ok = rc == 0;
+    int rc = 0;
+    bool ok;
 
     set_ladder(m, 0);
+    if (!model_is_staged(m))
+        rc = trial(m->graph, 1, &size, one, e);
+    ok = rc == 0 && !model_is_staged(m);
     /* With sizes made up by us, shapes that do not fit are no fault of the
      * model; what it needs and we do not have is. */
     if (rc == ERR_INVALID && other_axes_dynamic(m->graph))
@@ -331,9 +335,8 @@ next_random(uint32_t *state)
     return *state = x;
 }
 
-/* Floats from [0, 1), integers 0 or 1: valid indices of almost any table. */
-static void
-make_up(void *data, enum dtype t, size_t n, uint32_t seed)
+void
+batch_make_up(void *data, enum dtype t, size_t n, uint32_t seed)
 {
     uint32_t state = seed * 2654435761u + 1;
 
@@ -383,9 +386,9 @@ run_rows(struct model *m, struct session *s, int64_t size,
         size_t count = shape_n(&in[i]) / (size_t)rows;
 
         for (int r = 0; r < rows; r++)
-            make_up((unsigned char *)session_input(s, i) +
-                        (size_t)r * count * dtype_size(t),
-                    t, count, seeds[r] + 7919u * (uint32_t)i);
+            batch_make_up((unsigned char *)session_input(s, i) +
+                              (size_t)r * count * dtype_size(t),
+                          t, count, seeds[r] + 7919u * (uint32_t)i);
     }
     if (rc == 0)
         rc = session_run(s, e);
@@ -474,16 +477,37 @@ static int
 build_ladder(struct model *m, struct err *e)
 {
     struct shape *in = mem_new(m->graph->inputs.n + 1, sizeof *in);
+    struct tensor *t = mem_new(m->graph->inputs.n + 1, sizeof *t);
     int rc = 0;
 
     for (int i = m->n_ladder; rc == 0 && i-- > 0;) {
         struct plan *p = NULL;
 
         fill_shapes(m->graph, m->ladder[i], 1, in);
-        rc = model_get_plan(m, in, true, &p, e);
-        model_put_plan(m, &p);
+        for (int k = 0; k < model_n_inputs(m); k++)
+            t[k] = (struct tensor){m->inputs[k].dtype, in[k], NULL};
+        rc = plans_get(&m->plans[0], t, true, &p, e);
+        plans_put(&m->plans[0], &p);
     }
+    mem_free(t);
     mem_free(in);
+    return rc;
+}
+
+/* What a staged model needs and we do not have is found by running it. */
+static int
+warm_staged(struct model *m, struct err *e)
+{
+    static const uint32_t seed = 1;
+    struct session *s = session_bare(m);
+    bool fixed = !other_axes_dynamic(m->graph);
+    int rc = fixed ? run_rows(m, s, 1, &seed, 1, e) : 0;
+
+    session_free(&s);
+    /* Made-up data may be wrong for the model, or ask for too much. */
+    if (rc == ERR_INVALID || rc == ERR_TOO_LARGE)
+        rc = 0;
+    m->warm = rc == 0 && fixed;
     return rc;
 }
 
@@ -497,6 +521,10 @@ model_warm(struct model *m, struct err *e)
     int64_t size = 0;
     int rc = 0;
 
+    if (model_is_staged(m)) {
+        rc = warm_staged(m, e);
+        goto out;
+    }
     if (trial(m->graph, 1, &size, out, e) != 0)
         goto out; /* batch_find() has let it pass: nothing to build yet */
     if (fixed)

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "engine/run/model.h"
+#include "engine/run/session.h"
 
 enum { FUSED_TEXT = 160 };
 
@@ -68,14 +69,66 @@ describe_step(const struct step *s, struct model_step *out, char *fused)
     };
 }
 
+/* A node that runs by itself; its bodies are not looked into. */
+static void
+describe_alone(const struct session *s, const struct node *n,
+               struct model_step *out)
+{
+    const struct tensor *t =
+        n->n_out > 0 && n->out[0] >= 0 ? session_value(s, n->out[0]) : NULL;
+
+    *out = (struct model_step){
+        .node = n->name,
+        .op = op_name(n->op),
+        .kernel = op_is_control(n->op) ? "run.control" : "run.eager",
+        .impl = "",
+        .fused = "",
+        .precision = dtype_name(t == NULL ? DTYPE_NONE : t->dtype),
+        .note = "data decide its shape",
+    };
+    if (t != NULL)
+        out->shape = t->shape;
+}
+
+static void
+describe_stage(const struct model *m, const struct session *session, int k,
+               void (*each)(void *arg, const struct model_step *s), void *arg)
+{
+    const struct plan *p = session_plan(session, k);
+    const struct stage *st = &m->stages.at[k];
+    struct model_step s;
+
+    for (size_t i = 0; p != NULL && i < p->n_steps; i++) {
+        char fused[FUSED_TEXT];
+
+        describe_step(&p->steps[i], &s, fused);
+        each(arg, &s);
+    }
+    for (size_t i = 0; i < st->nodes.n; i++) {
+        describe_alone(session, &m->graph->nodes.at[st->nodes.at[i]], &s);
+        each(arg, &s);
+    }
+}
+
+/* Later stages get their shapes from a run, with data made up. */
+static int
+run_once(struct model *m, struct session *s, const struct shape *shapes,
+         struct err *e)
+{
+    for (int i = 0; i < model_n_inputs(m); i++)
+        batch_make_up(session_input(s, i), model_input(m, i)->dtype,
+                      shape_n(&shapes[i]), (uint32_t)i + 1);
+    return session_run(s, e) == ERR_INVALID ? 0 : e->code;
+}
+
 int
 model_describe(struct model *m, const struct shape *shapes,
                void (*each)(void *arg, const struct model_step *s), void *arg,
                struct err *e)
 {
     struct shape *mine = mem_new(m->graph->inputs.n, sizeof *mine);
-    struct plan *p = NULL;
-    int rc = 0;
+    struct session *s = session_bare(m);
+    int rc;
 
     for (size_t i = 0; i < m->graph->inputs.n; i++) {
         mine[i] = shapes != NULL ? shapes[i] : m->inputs[i].shape;
@@ -83,17 +136,12 @@ model_describe(struct model *m, const struct shape *shapes,
             if (mine[i].dim[k] == SHAPE_DYNAMIC)
                 mine[i].dim[k] = 1;
     }
-    rc = model_check_shapes(m, mine, e);
-    if (rc == 0)
-        rc = model_get_plan(m, mine, false, &p, e);
-    for (size_t i = 0; rc == 0 && i < p->n_steps; i++) {
-        struct model_step s;
-        char fused[FUSED_TEXT];
-
-        describe_step(&p->steps[i], &s, fused);
-        each(arg, &s);
-    }
-    model_put_plan(m, &p);
+    rc = session_shape(s, mine, e);
+    if (rc == 0 && model_is_staged(m))
+        rc = run_once(m, s, mine, e);
+    for (int k = 0; rc == 0 && k < m->stages.n; k++)
+        describe_stage(m, s, k, each, arg);
+    session_free(&s);
     mem_free(mine);
     return rc;
 }

@@ -38,108 +38,6 @@ engine_set_threads(int n)
     dnn_set_threads(n);
 }
 
-/* --- plans --------------------------------------------------------------- */
-
-static bool
-same_shapes(const struct model *m, const struct plan *p,
-            const struct shape *shapes)
-{
-    for (size_t i = 0; i < m->graph->inputs.n; i++)
-        if (!shape_equal(&p->in_shapes[i], &shapes[i]))
-            return false;
-    return true;
-}
-
-/* Takes a reference to a kept plan; the caller holds the lock. */
-static struct plan *
-find_plan(struct model *m, const struct shape *shapes)
-{
-    for (size_t i = 0; i < m->plans.n; i++) {
-        struct kept *k = &m->plans.at[i];
-
-        if (!same_shapes(m, k->plan, shapes))
-            continue;
-        k->used = ++m->clock;
-        k->plan->refs++;
-        return k->plan;
-    }
-    return NULL;
-}
-
-/* Makes room for one more plan outside the ladder; the lock is held. */
-static struct plan *
-evict_oldest(struct model *m)
-{
-    size_t others = 0, oldest = 0;
-    struct plan *p;
-
-    for (size_t i = 0; i < m->plans.n; i++) {
-        if (m->plans.at[i].ladder)
-            continue;
-        if (others++ == 0 || m->plans.at[i].used < m->plans.at[oldest].used)
-            oldest = i;
-    }
-    if (others < m->max_shapes)
-        return NULL;
-    p = m->plans.at[oldest].plan;
-    m->plans.at[oldest] = m->plans.at[--m->plans.n];
-    return p;
-}
-
-int
-model_get_plan(struct model *m, const struct shape *shapes, bool ladder,
-               struct plan **out, struct err *e)
-{
-    struct plan *p, *old;
-    int rc;
-
-    pthread_mutex_lock(&m->lock);
-    p = find_plan(m, shapes);
-    m->hits += p != NULL;
-    pthread_mutex_unlock(&m->lock);
-    if (p != NULL) {
-        *out = p;
-        return 0;
-    }
-
-    pthread_mutex_lock(&m->build);
-    pthread_mutex_lock(&m->lock);
-    p = find_plan(m, shapes); /* built while we waited? */
-    pthread_mutex_unlock(&m->lock);
-    if (p == NULL) {
-        rc = plan_build(m->graph, shapes, m->weights, &m->limits, &p, e);
-        if (rc != 0) {
-            pthread_mutex_unlock(&m->build);
-            return rc;
-        }
-        pthread_mutex_lock(&m->lock);
-        old = ladder ? NULL : evict_oldest(m);
-        p->refs++;
-        VEC_PUSH(&m->plans, (struct kept){p, ++m->clock, ladder});
-        m->misses++;
-        pthread_mutex_unlock(&m->lock);
-        model_put_plan(m, &old);
-    }
-    pthread_mutex_unlock(&m->build);
-    *out = p;
-    return 0;
-}
-
-void
-model_put_plan(struct model *m, struct plan **p)
-{
-    bool last;
-
-    if (*p == NULL)
-        return;
-    pthread_mutex_lock(&m->lock);
-    last = --(*p)->refs == 0;
-    pthread_mutex_unlock(&m->lock);
-    if (last)
-        plan_free(p);
-    *p = NULL;
-}
-
 /* --- shapes -------------------------------------------------------------- */
 
 /* The size that another input gave the dynamic axis of this name, or -1. */
@@ -217,18 +115,91 @@ list_io(const struct graph *g, const int *ids, size_t n)
 }
 
 static void
+free_bodies(struct model *m)
+{
+    for (size_t i = 0; m->bodies != NULL && i < m->graph->nodes.n; i++)
+        for (int k = 0; k < 2; k++)
+            model_unref(&m->bodies[i][k]);
+    mem_free(m->bodies);
+}
+
+static void
 model_free(struct model *m)
 {
-    for (size_t i = 0; i < m->plans.n; i++)
-        plan_free(&m->plans.at[i].plan);
-    mem_free(m->plans.at);
-    weights_free(&m->weights);
+    free_bodies(m);
+    for (int i = 0; m->plans != NULL && i < m->stages.n; i++)
+        plans_done(&m->plans[i]);
+    mem_free(m->plans);
+    cut_free(&m->stages);
     mem_free(m->inputs);
     mem_free(m->outputs);
-    graph_free(&m->graph);
-    pthread_mutex_destroy(&m->lock);
-    pthread_mutex_destroy(&m->build);
+    if (!m->is_body) {
+        weights_free(&m->weights);
+        graph_free(&m->graph);
+    }
     mem_free(m);
+}
+
+static int build_stages(struct model *m, struct err *e);
+
+/* The model of a body, which like the weights is borrowed from `outer`. */
+static int
+build_body(const struct model *outer, struct graph *body, struct model **out,
+           struct err *e)
+{
+    struct model *m = mem_new(1, sizeof *m);
+
+    atomic_init(&m->refs, 1);
+    m->graph = body;
+    m->weights = outer->weights;
+    m->is_body = true;
+    m->max_shapes = outer->max_shapes;
+    m->limits = outer->limits;
+    *out = m; /* freed with outer in any case */
+    return build_stages(m, e);
+}
+
+static int
+build_bodies(struct model *m, const struct node *n, struct err *e)
+{
+    static const char *const names[] = {"then_branch", "else_branch"};
+    int node = (int)(n - m->graph->nodes.at);
+
+    if (m->bodies == NULL)
+        m->bodies = mem_new(m->graph->nodes.n, sizeof *m->bodies);
+    for (int k = 0; k < (n->op == OP_IF ? 2 : 1); k++) {
+        const char *name = n->op == OP_IF ? names[k] : "body";
+
+        if (build_body(m, attr_graph(n, name), &m->bodies[node][k], e) != 0)
+            return err_wrap(e, "node %s (%s): %s", n->name, op_name(n->op),
+                            name);
+    }
+    return 0;
+}
+
+/* What runs, in which order; m->graph is as it will stay. */
+static int
+build_stages(struct model *m, struct err *e)
+{
+    const struct graph *g = m->graph;
+    int rc = cut_graph(m->graph, &m->stages, e);
+
+    if (rc != 0)
+        return rc;
+    m->inputs = list_io(g, g->inputs.at, g->inputs.n);
+    m->outputs = list_io(g, g->outputs.at, g->outputs.n);
+    m->plans = mem_new((size_t)m->stages.n, sizeof *m->plans);
+    for (int i = 0; i < m->stages.n; i++)
+        plans_init(&m->plans[i], m->stages.at[i].graph, m->weights,
+                   m->max_shapes, &m->limits);
+    for (int i = 0; i < m->stages.n; i++)
+        for (size_t k = 0; rc == 0 && k < m->stages.at[i].nodes.n; k++) {
+            const struct node *n = &g->nodes.at[m->stages.at[i].nodes.at[k]];
+
+            if (op_is_control(n->op))
+                rc = build_bodies(m, n, e);
+        }
+    return rc;
 }
 
 int
@@ -239,8 +210,6 @@ model_build(struct graph **g, const struct model_options *o, struct model **out,
     int rc;
 
     atomic_init(&m->refs, 1);
-    pthread_mutex_init(&m->lock, NULL);
-    pthread_mutex_init(&m->build, NULL);
     m->graph = *g;
     *g = NULL;
     m->weights = weights_new();
@@ -256,13 +225,12 @@ model_build(struct graph **g, const struct model_options *o, struct model **out,
     rc = graph_simplify(m->graph, e);
     if (rc == 0) {
         graph_drop_constants(m->graph);
-        m->inputs = list_io(m->graph, m->graph->inputs.at, m->graph->inputs.n);
-        m->outputs =
-            list_io(m->graph, m->graph->outputs.at, m->graph->outputs.n);
+        rc = build_stages(m, e);
+    }
+    if (rc == 0)
         rc = batch_find(
             m, o != NULL && o->max_batch > 0 ? o->max_batch : DEFAULT_MAX_BATCH,
             e);
-    }
     if (rc != 0) {
         model_free(m);
         return rc;
@@ -320,29 +288,50 @@ model_output(const struct model *m, int i)
     return &m->outputs[i];
 }
 
+static void
+add_plans(struct model *m, struct model_memory *out)
+{
+    for (int i = 0; i < m->stages.n; i++)
+        out->plans += plans_bytes(&m->plans[i]);
+    for (size_t i = 0; m->bodies != NULL && i < m->graph->nodes.n; i++)
+        for (int k = 0; k < 2; k++)
+            if (m->bodies[i][k] != NULL)
+                add_plans(m->bodies[i][k], out);
+}
+
 void
 model_memory(const struct model *m, struct model_memory *out)
 {
-    struct model *open = (struct model *)m; /* for its locks only */
-
     *out = (struct model_memory){.packed = weights_bytes(m->weights)};
     for (size_t i = 0; i < m->graph->values.n; i++)
         if (m->graph->values.at[i].data != NULL &&
             graph_uses(m->graph, (int)i, NULL) > 0)
             out->weights += shape_n(&m->graph->values.at[i].shape) *
                             dtype_size(m->graph->values.at[i].dtype);
-    pthread_mutex_lock(&open->lock);
-    for (size_t i = 0; i < m->plans.n; i++)
-        out->plans += arena_bytes(m->plans.at[i].plan->graph->arena);
-    pthread_mutex_unlock(&open->lock);
+    add_plans((struct model *)m, out); /* for its locks only */
+}
+
+static void
+add_shapes(struct model *m, struct model_shapes *out)
+{
+    for (int i = 0; i < m->stages.n; i++) {
+        struct plans *p = &m->plans[i];
+
+        pthread_mutex_lock(&p->lock);
+        out->hits += atomic_load_explicit(&p->hits, memory_order_relaxed);
+        out->misses += p->misses;
+        out->kept += (int)p->kept.n;
+        pthread_mutex_unlock(&p->lock);
+    }
+    for (size_t i = 0; m->bodies != NULL && i < m->graph->nodes.n; i++)
+        for (int k = 0; k < 2; k++)
+            if (m->bodies[i][k] != NULL)
+                add_shapes(m->bodies[i][k], out);
 }
 
 void
 model_shapes(const struct model *m, struct model_shapes *out)
 {
-    struct model *open = (struct model *)m; /* for its lock only */
-
-    pthread_mutex_lock(&open->lock);
-    *out = (struct model_shapes){m->hits, m->misses, (int)m->plans.n};
-    pthread_mutex_unlock(&open->lock);
+    *out = (struct model_shapes){0};
+    add_shapes((struct model *)m, out); /* for its locks only */
 }

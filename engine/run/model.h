@@ -2,32 +2,34 @@
 /*
  * What all sessions of a model share: the graph, the packed weights and the
  * plans built so far.  Graph, names and limits do not change once model_warm()
- * is through; the list of plans is guarded by the lock.
+ * is through; plans have locks of their own.
  */
 #ifndef ENGINE_RUN_MODEL_H
 #define ENGINE_RUN_MODEL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "engine/engine.h"
 #include "engine/ir/graph.h"
 #include "engine/ir/weights.h"
-#include "engine/run/plan.h"
+#include "engine/run/cut.h"
+#include "engine/run/plans.h"
 
 enum { MODEL_MAX_LADDER = 16 };
-
-struct kept {
-    struct plan *plan;
-    unsigned long used; /* clock of the last use */
-    bool ladder;        /* never thrown out */
-};
 
 struct model {
     atomic_int refs;
     struct graph *graph;
     struct weights *weights;
+    bool is_body; /* of If, Loop or Scan: graph and weights are borrowed */
     struct model_io *inputs, *outputs;
+
+    struct stages stages; /* what runs is one after the other */
+    struct plans *plans;  /* one a stage */
+
+    /* By node id of the graph: the models of its bodies.  NULL: no node that
+     * runs by itself has any. */
+    struct model *(*bodies)[2];
 
     int max_batch;                /* see model_max_batch() */
     bool batch_fixed_in_file;     /* the file said 1: graph was freed of it */
@@ -36,20 +38,14 @@ struct model {
     size_t max_shapes;
     struct plan_limits limits;
     bool warm; /* the plans of the ladder are built */
-
-    pthread_mutex_t lock;  /* plans, clock, hits, misses */
-    pthread_mutex_t build; /* one plan is built at a time */
-    VEC(struct kept) plans;
-    unsigned long clock, hits, misses;
 };
 
-/*
- * The plan for these shapes, found or built.  The caller holds one reference
- * and gives it back with model_put_plan().
- */
-int model_get_plan(struct model *m, const struct shape *shapes, bool ladder,
-                   struct plan **out, struct err *e);
-void model_put_plan(struct model *m, struct plan **p);
+/* Do data decide what is computed? */
+static inline bool
+model_is_staged(const struct model *m)
+{
+    return m->stages.n > 1;
+}
 
 /*
  * Checks shapes (one an input) against what the file declares.
@@ -64,5 +60,11 @@ int model_check_shapes(const struct model *m, const struct shape *shapes,
  * ladder.  Shapes only; model_warm() checks with numbers.
  */
 int batch_find(struct model *m, int max_batch, struct err *e);
+
+/*
+ * Fills n elements: floats from [0, 1), integers 0 or 1, which are valid
+ * indices of almost any table.
+ */
+void batch_make_up(void *data, enum dtype t, size_t n, uint32_t seed);
 
 #endif

@@ -79,17 +79,64 @@ choose_kernels(struct graph *g, const struct kernel ***out, struct err *e)
 }
 
 static int
+set_input(struct graph *g, size_t i, const struct shape *s, struct err *e)
+{
+    struct value *v = &g->values.at[g->inputs.at[i]];
+    size_t n;
+
+    if (shape_count(s, &n, e) != 0)
+        return err_wrap(e, "input %s", v->name);
+    v->shape = *s;
+    return 0;
+}
+
+static int
 set_inputs(struct graph *g, const struct shape *in_shapes, struct err *e)
 {
+    for (size_t i = 0; i < g->inputs.n; i++)
+        if (set_input(g, i, &in_shapes[i], e) != 0)
+            return e->code;
+    return 0;
+}
+
+/* Types, and the numbers that the plan is for. */
+static int
+set_known(struct plan *p, const struct tensor *in, struct err *e)
+{
+    struct graph *g = p->graph;
+
     for (size_t i = 0; i < g->inputs.n; i++) {
         struct value *v = &g->values.at[g->inputs.at[i]];
-        size_t n;
+        size_t bytes = shape_n(&in[i].shape) * dtype_size(in[i].dtype);
 
-        if (shape_count(&in_shapes[i], &n, e) != 0)
-            return err_wrap(e, "input %s", v->name);
-        v->shape = in_shapes[i];
+        v->dtype = in[i].dtype;
+        p->in[i] = in[i];
+        if (in[i].data == NULL)
+            continue;
+        p->in[i].data = arena_try(g->arena, bytes > 0 ? bytes : 1, 1);
+        if (p->in[i].data == NULL)
+            return err_set(e, ERR_NO_MEMORY, "no memory for %s", v->name);
+        memcpy(p->in[i].data, in[i].data, bytes);
+        v->data = p->in[i].data;
     }
     return 0;
+}
+
+bool
+plan_is_for(const struct plan *p, const struct tensor *in)
+{
+    for (size_t i = 0; i < p->graph->inputs.n; i++) {
+        const struct tensor *a = &p->in[i], *b = &in[i];
+
+        if (a->dtype != b->dtype || !shape_equal(&a->shape, &b->shape))
+            return false;
+        if (a->data != NULL &&
+            (b->data == NULL ||
+             memcmp(a->data, b->data,
+                    shape_n(&a->shape) * dtype_size(a->dtype)) != 0))
+            return false;
+    }
+    return true;
 }
 
 /* --- memory -------------------------------------------------------------- */
@@ -261,10 +308,9 @@ check_size(const struct value *v, const struct plan_limits *limits,
 
 /* Before kernels see the shapes: libraries count in ints. */
 static int
-check_limits(const struct graph *g, const struct plan_limits *limits,
-             struct err *e)
+check_limits(struct plan *p, const struct plan_limits *limits, struct err *e)
 {
-    double work = 0;
+    const struct graph *g = p->graph;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < g->inputs.n; i++)
@@ -277,12 +323,12 @@ check_limits(const struct graph *g, const struct plan_limits *limits,
         for (int k = 0; rc == 0 && k < n->n_out; k++)
             if (n->out[k] >= 0)
                 rc = check_size(node_out(g, n, k), limits, e);
-        work += ops_work(g, n);
-        if (rc == 0 && !(work <= limits->work))
+        p->work += ops_work(g, n);
+        if (rc == 0 && !(p->work <= limits->work))
             rc = err_set(e, ERR_TOO_LARGE,
                          "up to node %s (%s) a run takes %.3g steps, the limit "
                          "is %.3g",
-                         n->name, op_name(n->op), work, limits->work);
+                         n->name, op_name(n->op), p->work, limits->work);
     }
     return rc;
 }
@@ -320,23 +366,24 @@ prepare_steps(struct plan *p, const struct kernel *const *kernels,
 }
 
 int
-plan_build(const struct graph *base, const struct shape *in_shapes,
-           struct weights *w, const struct plan_limits *limits,
-           struct plan **out, struct err *e)
+plan_build(const struct graph *base, const struct tensor *in, struct weights *w,
+           const struct plan_limits *limits, struct plan **out, struct err *e)
 {
     struct plan *p = mem_new(1, sizeof *p);
     const struct kernel **kernels = NULL;
-    int rc;
+    int rc = 0;
 
     p->refs = 1;
     p->graph = graph_copy(base);
-    p->in_shapes = mem_new(base->inputs.n, sizeof *p->in_shapes);
-    memcpy(p->in_shapes, in_shapes, base->inputs.n * sizeof *p->in_shapes);
-    rc = set_inputs(p->graph, in_shapes, e);
+    p->in = mem_new(base->inputs.n, sizeof *p->in);
+    for (size_t i = 0; rc == 0 && i < base->inputs.n; i++)
+        rc = set_input(p->graph, i, &in[i].shape, e);
+    if (rc == 0)
+        rc = set_known(p, in, e);
     if (rc == 0)
         rc = pass_shapes(p->graph, e);
     if (rc == 0)
-        rc = check_limits(p->graph, limits, e);
+        rc = check_limits(p, limits, e);
     if (rc == 0 && !as_written())
         rc = pass_plan(p->graph, e);
     if (rc == 0 && !plain_only())
@@ -373,7 +420,7 @@ plan_free(struct plan **p)
             (*p)->steps[i].kernel->done(&(*p)->steps[i]);
     mem_free((*p)->steps);
     mem_free((*p)->offset);
-    mem_free((*p)->in_shapes);
+    mem_free((*p)->in);
     graph_free(&(*p)->graph);
     mem_free(*p);
     *p = NULL;

@@ -15,8 +15,9 @@ struct plan {
     struct step *steps;
     size_t n_steps;
     size_t arena_bytes, scratch_bytes;
-    size_t *offset;          /* by value id; PLAN_NOWHERE for constants */
-    struct shape *in_shapes; /* one a graph input: what it was built for */
+    size_t *offset;    /* by value id; PLAN_NOWHERE for constants */
+    struct tensor *in; /* one a graph input: what it was built for */
+    double work;       /* of a run, as ops_work() counts */
 };
 
 /* What a run may take besides the weights. */
@@ -28,18 +29,22 @@ struct plan_limits {
 #define PLAN_NOWHERE ((size_t)-1)
 
 /*
- * in_shapes: one a graph input, all known.
+ * in:        one a graph input: type and shape, known; data where the plan is
+ *            for these very numbers (few: they decide shapes), else NULL.
  * w:         where packed weights are kept; it must outlive the plan, and so
  *            must g, whose constants the plan borrows.
  * Fails:     ERR_INVALID, ERR_UNSUPPORTED (shapes that do not fit the graph,
  *            no kernel for a type), ERR_TOO_LARGE, ERR_NO_MEMORY,
  *            ERR_INTERNAL.
  */
-int plan_build(const struct graph *g, const struct shape *in_shapes,
+int plan_build(const struct graph *g, const struct tensor *in,
                struct weights *w, const struct plan_limits *limits,
                struct plan **out, struct err *e);
 
 void plan_free(struct plan **p);
+
+/* Was it built for such inputs? */
+bool plan_is_for(const struct plan *p, const struct tensor *in);
 
 /*
  * A copy of g, the caller's, in which every shape is known: cheap, without

@@ -1,221 +1,136 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plan with memory.  For each plan that a session has met it keeps the
- * kernels bound to its arena; the arena is as large as the largest of these
- * plans needs, and when it must grow the bindings are made anew.
+ * One thread's run of a model: its stages one after the other, and between
+ * them the nodes that data hold up.
  */
+#include "engine/run/session.h"
+
 #include <assert.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
-#include "engine/run/model.h"
-
-/* A plan bound to this session's memory. */
-struct bound {
-    struct plan *plan;
-    void ***io;   /* by step */
-    void **state; /* by step; what bind made */
-    size_t n_up;  /* steps bound so far */
-    struct tensor *outputs;
-    unsigned long used;
-};
+#include "engine/run/control.h"
+#include "engine/run/eager.h"
 
 struct session {
     struct model *model;
-    VEC(struct bound *) bounds;
-    struct bound *now;
-    void *arena, *scratch;
-    size_t arena_bytes, scratch_bytes;
-    unsigned long clock;
+    struct quota *quota, own; /* own: unless it is a body's */
+    struct runner **runners;  /* one a stage */
+    struct tensor *in;        /* one an input of the model: as shaped */
+    struct tensor *outputs;   /* of the last run */
+
+    /* Of a staged model, by value and node id: what has been computed so far,
+     * and what nodes run by themselves keep. */
+    struct tensor *now;
+    struct tensor *stage_in;
+    struct eager *eager;
+    struct control **control;
+
     unsigned long *profile;
-    int n_profile;
+    size_t n_profile;
 };
 
-static void
-unbind(struct bound *b)
+static struct session *
+session_alloc(struct model *m, struct quota *q)
 {
-    for (size_t i = 0; i < b->n_up; i++)
-        if (b->plan->steps[i].kernel->unbind != NULL)
-            b->plan->steps[i].kernel->unbind(&b->plan->steps[i], b->state[i]);
-    b->n_up = 0;
+    struct session *s = mem_new(1, sizeof *s);
+    size_t max_bounds = m->max_shapes + (size_t)m->n_ladder;
+
+    s->model = model_ref(m);
+    /* Arena and scratch may each be those of another plan. */
+    s->own.max_bytes = 2 * m->limits.bytes;
+    s->own.max_work = m->limits.work;
+    s->quota = q != NULL ? q : &s->own;
+    s->runners = mem_new((size_t)m->stages.n, sizeof *s->runners);
+    for (int i = 0; i < m->stages.n; i++)
+        s->runners[i] = runner_new(&m->plans[i], max_bounds, s->quota);
+    s->in = mem_new(m->graph->inputs.n, sizeof *s->in);
+    s->outputs = mem_new(m->graph->outputs.n, sizeof *s->outputs);
+    if (!model_is_staged(m))
+        return s;
+    s->now = mem_new(m->graph->values.n, sizeof *s->now);
+    s->stage_in = mem_new(m->graph->values.n, sizeof *s->stage_in);
+    s->eager = mem_new(m->graph->nodes.n, sizeof *s->eager);
+    s->control = mem_new(m->graph->nodes.n, sizeof *s->control);
+    for (size_t i = 0; i < m->graph->values.n; i++) {
+        const struct value *v = &m->graph->values.at[i];
+
+        if (v->data != NULL)
+            s->now[i] = (struct tensor){v->dtype, v->shape, (void *)v->data};
+    }
+    return s;
 }
 
-static void
-bound_free(struct session *s, struct bound *b)
+void
+session_free(struct session **sp)
 {
-    unbind(b);
-    for (size_t i = 0; i < b->plan->n_steps; i++)
-        mem_free(b->io[i]);
-    mem_free(b->io);
-    mem_free(b->state);
-    mem_free(b->outputs);
-    model_put_plan(s->model, &b->plan);
-    mem_free(b);
-}
+    struct session *s = *sp;
 
-static int
-bind(struct session *s, struct bound *b, struct err *e)
-{
-    const struct plan *p = b->plan;
-
-    for (size_t i = 0; i < p->n_steps; i++) {
-        const struct step *st = &p->steps[i];
-        const struct node *n = st->node;
-        int rc = 0;
-
-        for (int k = 0; k < n->n_in; k++)
-            b->io[i][k] =
-                n->in[k] < 0 ? NULL : plan_address(p, n->in[k], s->arena);
-        for (int k = 0; k < n->n_out; k++)
-            b->io[i][n->n_in + k] =
-                n->out[k] < 0 || p->offset[n->out[k]] == PLAN_NOWHERE
-                    ? NULL
-                    : plan_address(p, n->out[k], s->arena);
-        if (st->kernel->bind != NULL && !st->kernel->view)
-            rc = st->kernel->bind(st, b->io[i], s->scratch, &b->state[i], e);
-        if (rc != 0)
-            return err_wrap(e, "node %s", n->name);
-        b->n_up++;
-    }
-    for (size_t i = 0; i < p->graph->outputs.n; i++) {
-        int id = p->graph->outputs.at[i];
-        const struct value *v = &p->graph->values.at[id];
-
-        b->outputs[i] =
-            (struct tensor){v->dtype, v->shape, plan_address(p, id, s->arena)};
-    }
-    return 0;
-}
-
-/* Makes the arena at least as large as p needs; bindings go when it moves. */
-static int
-grow(struct session *s, const struct plan *p, struct err *e)
-{
-    void *arena = s->arena, *scratch = s->scratch;
-
-    if (s->arena != NULL && p->arena_bytes <= s->arena_bytes &&
-        p->scratch_bytes <= s->scratch_bytes)
-        return 0;
-    if (s->arena == NULL || p->arena_bytes > s->arena_bytes)
-        arena = mem_try_aligned(p->arena_bytes);
-    if (s->scratch == NULL || p->scratch_bytes > s->scratch_bytes)
-        scratch = mem_try_aligned(p->scratch_bytes);
-    if (arena == NULL || scratch == NULL) {
-        if (arena != s->arena)
-            mem_free(arena);
-        if (scratch != s->scratch)
-            mem_free(scratch);
-        return err_set(e, ERR_NO_MEMORY, "%zu bytes to run in",
-                       p->arena_bytes + p->scratch_bytes);
-    }
-    for (size_t i = 0; i < s->bounds.n; i++)
-        unbind(s->bounds.at[i]);
-    if (arena != s->arena) {
-        mem_free(s->arena);
-        s->arena = arena;
-        s->arena_bytes = p->arena_bytes;
-    }
-    if (scratch != s->scratch) {
-        mem_free(s->scratch);
-        s->scratch = scratch;
-        s->scratch_bytes = p->scratch_bytes;
-    }
-    return 0;
-}
-
-static struct bound *
-bound_new(struct plan *p)
-{
-    struct bound *b = mem_new(1, sizeof *b);
-
-    b->plan = p;
-    b->io = mem_new(p->n_steps, sizeof *b->io);
-    b->state = mem_new(p->n_steps, sizeof *b->state);
-    b->outputs = mem_new(p->graph->outputs.n, sizeof *b->outputs);
-    for (size_t i = 0; i < p->n_steps; i++) {
-        const struct node *n = p->steps[i].node;
-
-        b->io[i] = mem_new((size_t)(n->n_in + n->n_out), sizeof *b->io[i]);
-    }
-    return b;
-}
-
-static struct bound *
-find_bound(const struct session *s, const struct shape *shapes)
-{
-    for (size_t i = 0; i < s->bounds.n; i++) {
-        const struct plan *p = s->bounds.at[i]->plan;
-        size_t k = 0;
-
-        while (k < p->graph->inputs.n &&
-               shape_equal(&p->in_shapes[k], &shapes[k]))
-            k++;
-        if (k == p->graph->inputs.n)
-            return s->bounds.at[i];
-    }
-    return NULL;
-}
-
-/* A session keeps no more bindings than the model keeps plans. */
-static void
-drop_oldest(struct session *s)
-{
-    size_t limit = s->model->max_shapes + (size_t)s->model->n_ladder;
-    size_t oldest = 0;
-
-    if (s->bounds.n < limit)
+    if (s == NULL)
         return;
-    for (size_t i = 1; i < s->bounds.n; i++)
-        if (s->bounds.at[i]->used < s->bounds.at[oldest]->used)
-            oldest = i;
-    bound_free(s, s->bounds.at[oldest]);
-    s->bounds.at[oldest] = s->bounds.at[--s->bounds.n];
+    for (size_t i = 0; s->now != NULL && i < s->model->graph->nodes.n; i++) {
+        eager_free(&s->eager[i], s->quota);
+        control_free(&s->control[i]);
+    }
+    for (int i = 0; i < s->model->stages.n; i++)
+        runner_free(&s->runners[i]);
+    mem_free(s->runners);
+    mem_free(s->in);
+    mem_free(s->outputs);
+    mem_free(s->now);
+    mem_free(s->stage_in);
+    mem_free(s->eager);
+    mem_free(s->control);
+    model_unref(&s->model);
+    mem_free(s);
+    *sp = NULL;
 }
 
-static int
-bind_new(struct session *s, const struct shape *shapes, struct bound **out,
-         struct err *e)
+struct session *
+session_of_body(struct model *m, struct quota *q)
 {
-    struct plan *p;
-    struct bound *b;
-    int rc = model_check_shapes(s->model, shapes, e);
+    return session_alloc(m, q);
+}
 
-    if (rc == 0)
-        rc = model_get_plan(s->model, shapes, false, &p, e);
-    if (rc != 0)
-        return rc;
-    drop_oldest(s);
-    b = bound_new(p);
-    VEC_PUSH(&s->bounds, b);
-    *out = b;
-    return 0;
+struct session *
+session_bare(struct model *m)
+{
+    return session_alloc(m, NULL);
+}
+
+const struct plan *
+session_plan(const struct session *s, int k)
+{
+    return runner_plan(s->runners[k]);
+}
+
+const struct tensor *
+session_value(const struct session *s, int id)
+{
+    return &s->now[id];
+}
+
+/* --- shapes -------------------------------------------------------------- */
+
+int
+session_shape_as(struct session *s, const struct tensor *in, struct err *e)
+{
+    for (int i = 0; i < model_n_inputs(s->model); i++)
+        s->in[i] = (struct tensor){in[i].dtype, in[i].shape, NULL};
+    return runner_shape(s->runners[0], s->in, e);
 }
 
 int
 session_shape(struct session *s, const struct shape *shapes, struct err *e)
 {
-    struct bound *b = find_bound(s, shapes);
-    int rc;
-
-    s->now = NULL;
-    if (b == NULL) {
-        rc = bind_new(s, shapes, &b, e);
-        if (rc != 0)
-            return rc;
-    }
-    rc = grow(s, b->plan, e);
-    if (rc == 0 && b->n_up < b->plan->n_steps) {
-        unbind(b);
-        rc = bind(s, b, e);
-    } else if (rc == 0 && b->plan->n_steps == 0) {
-        rc = bind(s, b, e);
-    }
-    if (rc != 0)
-        return rc;
-    b->used = ++s->clock;
-    s->now = b;
-    return 0;
+    for (int i = 0; i < model_n_inputs(s->model); i++)
+        s->in[i] =
+            (struct tensor){model_input(s->model, i)->dtype, shapes[i], NULL};
+    if (!runner_seen(s->runners[0], s->in) &&
+        model_check_shapes(s->model, shapes, e) != 0)
+        return e->code;
+    return runner_shape(s->runners[0], s->in, e);
 }
 
 /* Binds all that model_warm() has built, the largest first. */
@@ -245,53 +160,59 @@ bind_ladder(struct session *s, struct err *e)
 int
 session_new(struct model *m, struct session **out, struct err *e)
 {
-    struct session *s = mem_new(1, sizeof *s);
-    int rc;
+    struct session *s = session_alloc(m, NULL);
 
-    s->model = model_ref(m);
-    rc = bind_ladder(s, e);
-    if (rc != 0) {
+    if (bind_ladder(s, e) != 0) {
         session_free(&s);
-        return rc;
+        return e->code;
     }
     *out = s;
     return 0;
 }
 
-void
-session_free(struct session **s)
-{
-    if (*s == NULL)
-        return;
-    for (size_t i = 0; i < (*s)->bounds.n; i++)
-        bound_free(*s, (*s)->bounds.at[i]);
-    mem_free((*s)->bounds.at);
-    mem_free((*s)->arena);
-    mem_free((*s)->scratch);
-    model_unref(&(*s)->model);
-    mem_free(*s);
-    *s = NULL;
-}
-
 void *
 session_input(struct session *s, int i)
 {
-    const struct plan *p;
-
-    assert(s->now != NULL);
-    p = s->now->plan;
-    return plan_address(p, p->graph->inputs.at[i], s->arena);
+    return runner_input(s->runners[0], i);
 }
 
-/* A view whose input is a constant has no buffer to share: it is copied. */
-static void
-run_view(const struct step *st, void *const *io)
-{
-    const struct value *v = step_in(st, 0);
-    void *to = io[st->node->n_in];
+/* --- stages -------------------------------------------------------------- */
 
-    if (to != NULL && to != io[0])
-        memcpy(to, io[0], shape_n(&v->shape) * dtype_size(v->dtype));
+/* Shapes stage k for what is there now, and writes its inputs. */
+static int
+enter_stage(struct session *s, int k, struct err *e)
+{
+    const struct stage *st = &s->model->stages.at[k];
+    struct runner *r = s->runners[k];
+
+    for (size_t i = 0; i < st->in.n; i++) {
+        s->stage_in[i] = s->now[st->in.at[i]];
+        if (!st->known[i])
+            s->stage_in[i].data = NULL;
+    }
+    if (runner_shape(r, s->stage_in, e) != 0)
+        return e->code;
+    for (size_t i = 0; i < st->in.n; i++) {
+        const struct tensor *t = &s->now[st->in.at[i]];
+        size_t bytes = shape_n(&t->shape) * dtype_size(t->dtype);
+
+        if (!st->known[i] && bytes > 0)
+            memcpy(runner_input(r, (int)i), t->data, bytes);
+    }
+    return 0;
+}
+
+static int
+run_alone(struct session *s, int node, struct err *e)
+{
+    const struct graph *g = s->model->graph;
+    const struct node *n = &g->nodes.at[node];
+
+    if (!op_is_control(n->op))
+        return eager_run(&s->eager[node], g, n, s->now, s->quota, e);
+    if (s->control[node] == NULL)
+        s->control[node] = control_new(s->model->bodies[node], s->quota);
+    return control_run(s->control[node], n, s->now, e);
 }
 
 static unsigned long
@@ -303,46 +224,68 @@ now_ns(void)
     return (unsigned long)t.tv_sec * 1000000000ul + (unsigned long)t.tv_nsec;
 }
 
+/* The nodes behind stage k; *at counts the steps for the profile. */
+static int
+run_nodes(struct session *s, int k, size_t *at, struct err *e)
+{
+    const struct stage *st = &s->model->stages.at[k];
+
+    for (size_t i = 0; i < st->nodes.n; i++, ++*at) {
+        unsigned long t = s->profile != NULL ? now_ns() : 0;
+
+        if (run_alone(s, st->nodes.at[i], e) != 0)
+            return e->code;
+        if (*at < s->n_profile)
+            s->profile[*at] += now_ns() - t;
+    }
+    return 0;
+}
+
+static int
+run_stages(struct session *s, struct err *e)
+{
+    size_t at = 0;
+
+    for (int k = 0; k < s->model->stages.n; k++) {
+        const struct stage *st = &s->model->stages.at[k];
+        struct runner *r = s->runners[k];
+        bool all = at >= s->n_profile;
+
+        if ((k > 0 && enter_stage(s, k, e) != 0) ||
+            runner_run(r, all ? NULL : s->profile + at,
+                       all ? 0 : s->n_profile - at, e) != 0)
+            return e->code;
+        for (size_t i = 0; i < st->out.n; i++)
+            s->now[st->out.at[i]] = *runner_output(r, (int)i);
+        at += runner_plan(r)->n_steps;
+        if (run_nodes(s, k, &at, e) != 0)
+            return e->code;
+    }
+    for (size_t i = 0; i < s->model->graph->outputs.n; i++)
+        s->outputs[i] = s->now[s->model->graph->outputs.at[i]];
+    return 0;
+}
+
 int
 session_run(struct session *s, struct err *e)
 {
-    struct bound *b = s->now;
-    unsigned long t = 0;
-
-    assert(b != NULL);
-    if (s->profile != NULL)
-        t = now_ns();
-    for (size_t i = 0; i < b->plan->n_steps; i++) {
-        const struct step *st = &b->plan->steps[i];
-        int rc = 0;
-
-        if (st->kernel->view)
-            run_view(st, b->io[i]);
-        else
-            rc = st->kernel->run(st, b->io[i], s->scratch, b->state[i], e);
-        if (rc != 0)
-            return err_wrap(e, "node %s (%s)", st->node->name,
-                            op_name(st->node->op));
-        if (s->profile != NULL && (int)i < s->n_profile) {
-            unsigned long u = now_ns();
-
-            s->profile[i] += u - t;
-            t = u;
-        }
-    }
-    return 0;
+    if (s->quota == &s->own)
+        s->quota->work = 0;
+    if (!model_is_staged(s->model))
+        return runner_run(s->runners[0], s->profile, s->n_profile, e);
+    return run_stages(s, e);
 }
 
 const struct tensor *
 session_output(const struct session *s, int i)
 {
-    assert(s->now != NULL);
-    return &s->now->outputs[i];
+    return model_is_staged(s->model) ? &s->outputs[i]
+                                     : runner_output(s->runners[0], i);
 }
 
 void
 session_profile(struct session *s, unsigned long *ns, int n_steps)
 {
     s->profile = ns;
-    s->n_profile = n_steps;
+    s->n_profile = ns == NULL ? 0 : (size_t)n_steps;
 }
