@@ -67,6 +67,8 @@ tests_unit_test_model_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_multipart_LDADD = libserver.a libbase.a $(SERVER_LIBS) $(CMOCKA_LIBS)
 
 # The fast kernels against the plain ones.
+tests_op_test_attention_SOURCES = tests/op/test_attention.c tests/op/both.h
+tests_op_test_attention_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_op_test_dnn_float_SOURCES = tests/op/test_dnn_float.c tests/op/both.h
 tests_op_test_dnn_float_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_op_test_dnn_int_SOURCES = tests/op/test_dnn_int.c tests/op/both.h \

@@ -1,11 +1,13 @@
 noinst_LIBRARIES += libdnn.a
 libdnn_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 libdnn_a_SOURCES = \
+	engine/dnn/attention.c \
 	engine/dnn/call.c engine/dnn/call.h \
 	engine/dnn/conv.c \
 	engine/dnn/desc.c engine/dnn/desc.h \
 	engine/dnn/dnn.c engine/dnn/dnn.h \
 	engine/dnn/eltwise.c engine/dnn/eltwise.h \
+	engine/dnn/func.c engine/dnn/func.h \
 	engine/dnn/grid.c engine/dnn/grid.h \
 	engine/dnn/join.c \
 	engine/dnn/kernel_tbl.h engine/dnn/kernels.h \
@@ -23,4 +25,6 @@ libdnn_a_SOURCES = \
 	engine/dnn/row.c engine/dnn/row.h \
 	engine/dnn/softmax.c \
 	engine/dnn/space.c \
-	engine/dnn/tail.c engine/dnn/tail.h
+	engine/dnn/tail.c engine/dnn/tail.h \
+	engine/dnn/tile.c engine/dnn/tile.h engine/dnn/tile_body.h \
+	engine/dnn/variants.h

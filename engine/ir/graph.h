@@ -18,6 +18,7 @@
 
 #include "base/arena.h"
 #include "base/vec.h"
+#include "engine/ir/attention.h"
 #include "engine/ir/attr.h"
 #include "engine/ir/dtype.h"
 #include "engine/ir/op.h"
@@ -95,6 +96,8 @@ struct node {
 
     struct post posts[NODE_MAX_POSTS];
     int n_posts;
+
+    const struct attention *attention; /* of FUSED_ATTENTION; else NULL */
 
     const char *note; /* why it does not run in int8 or is slow, for people */
 };

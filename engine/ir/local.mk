@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libir.a
 libir_a_SOURCES = \
 	engine/engine.h \
+	engine/ir/attention.c engine/ir/attention.h \
 	engine/ir/attr.c engine/ir/attr.h \
 	engine/ir/dtype.c engine/ir/dtype.h \
 	engine/ir/graph.c engine/ir/graph.h \

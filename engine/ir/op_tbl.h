@@ -85,6 +85,8 @@ OP(SUB, "", "Sub", 14, 2, 2, 1, binary_infer)
 OP(SUM, "", "Sum", 13, 1, OP_MANY, 1, binary_infer)
 OP(WHERE, "", "Where", 16, 3, 3, 1, where_infer)
 OP(XOR, "", "Xor", 7, 2, 2, 1, compare_infer)
+/* attention.c */
+OP(FUSED_ATTENTION, "quantd", "FusedAttention", 1, 3, 6, 1, fused_attention_infer)
 /* conv.c */
 OP(CONV, "", "Conv", 11, 2, 3, 1, conv_infer)
 OP(CONV_TRANSPOSE, "", "ConvTranspose", 11, 2, 3, 1, conv_transpose_infer)

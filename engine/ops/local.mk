@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libops.a
 libops_a_SOURCES = \
+	engine/ops/attention.c \
 	engine/ops/binary.c \
 	engine/ops/cast.c \
 	engine/ops/concat.c \

@@ -3,6 +3,7 @@ libpass_a_SOURCES = \
 	engine/pass/pass.h \
 	engine/pass/affine.c \
 	engine/pass/bodies.c \
+	engine/pass/attention.c \
 	engine/pass/compound.c \
 	engine/pass/constants.c \
 	engine/pass/deconv.c \
@@ -16,4 +17,6 @@ libpass_a_SOURCES = \
 	engine/pass/layernorm.c \
 	engine/pass/mean.c \
 	engine/pass/simplify.c \
+	engine/pass/unwrap.c \
+	engine/pass/view.c engine/pass/view.h \
 	engine/pass/weights.c

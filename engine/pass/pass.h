@@ -77,6 +77,12 @@ int pass_cast(struct graph *g, struct err *e);
 /* Elementwise operators broadcast what Expand would have written out. */
 int pass_expand(struct graph *g, struct err *e);
 
+/* Softmax between two reshapes that change nothing for it loses them. */
+int pass_unwrap(struct graph *g, struct err *e);
+
+/* softmax(Q K') V with its scale and masks becomes FusedAttention. */
+int pass_attention(struct graph *g, struct err *e);
+
 /* ReduceMean over all spatial axes becomes GlobalAveragePool. */
 int pass_mean(struct graph *g, struct err *e);
 

@@ -38,8 +38,9 @@ pass_plan(struct graph *g, struct err *e)
 {
     /* Operators of one node before those that look for them. */
     static pass_fn *const passes[] = {
-        pass_cast, pass_expand,  pass_layer_norm, pass_compound,
-        pass_mean, pass_integer, pass_fuse,
+        pass_cast,     pass_expand,  pass_layer_norm,
+        pass_compound, pass_unwrap,  pass_attention,
+        pass_mean,     pass_integer, pass_fuse,
     };
 
     return run(g, passes, sizeof passes / sizeof passes[0], e);

@@ -1,5 +1,6 @@
 op_tests =
 if HAVE_CMOCKA
+op_tests += tests/op/test_attention
 op_tests += tests/op/test_dnn_float
 op_tests += tests/op/test_hostile
 op_tests += tests/op/test_layouts
