@@ -242,7 +242,7 @@ unary_prepare(const struct graph *g, const struct node *n, struct step *s,
         return err_set(e, ERR_UNSUPPORTED, "bounds are not constant");
     if (by_prim(s)) {
         rc = prepare_prim(n, &p, count, s, e);
-        s->inplace = 0;
+        s->inplace = n->op == OP_EXP ? -1 : 0; /* see keep_nans() */
         return rc;
     }
     u = mem_new(1, sizeof *u);
@@ -301,14 +301,27 @@ unary_piece(void *arg, int64_t i)
              (float *)r->y + at, n);
 }
 
+/* oneDNN's exp takes a NaN for a large number. */
+static void
+keep_nans(const float *restrict x, float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = isnan(x[i]) ? x[i] : y[i];
+}
+
 static int
 unary_run(const struct step *s, void *const *io, void *scratch, void *state,
           struct err *e)
 {
     struct unary_run r;
 
-    if (by_prim(s))
-        return call_run(s, io, scratch, state, e);
+    if (by_prim(s)) {
+        int rc = call_run(s, io, scratch, state, e);
+
+        if (rc == 0 && s->node->op == OP_EXP)
+            keep_nans(io[0], io[s->node->n_in], shape_n(&step_in(s, 0)->shape));
+        return rc;
+    }
     r = (struct unary_run){s->own, io[0], io[s->node->n_in]};
     grid_split(((int64_t)r.u->count + PIECE - 1) / PIECE, PIECE, unary_piece,
                &r);

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "engine/ir/window.h"
+#include "engine/ops/floats.h"
 #include "engine/ops/rule.h"
 
 /* Bias of `channels` numbers, where there is one. */
@@ -22,7 +23,8 @@ static int
 check_types(const struct graph *g, const struct node *n, struct err *e)
 {
     for (int i = 0; i < n->n_own; i++)
-        if (rule_type(g, n, i, TYPE(FLOAT), e) != 0)
+        if (rule_type(g, n, i, TYPES_REAL, e) != 0 ||
+            rule_same_type(g, n, i, e) != 0)
             return e->code;
     return 0;
 }
@@ -36,7 +38,7 @@ conv_out(struct graph *g, struct node *n, const struct window *w,
 
     for (int i = 0; i < w->n; i++)
         out.dim[i + 2] = w->out[i];
-    return rule_out(g, n, 0, DTYPE_FLOAT, &out, e);
+    return rule_out(g, n, 0, node_in(g, n, 0)->dtype, &out, e);
 }
 
 int
@@ -244,7 +246,6 @@ conv_transpose_run(const struct step *s, void *const *io, void *scratch,
     return 0;
 }
 
-KERNEL(CONV, "conv", .prepare = window_prepare, .run = conv_run,
-       .done = step_done);
-KERNEL(CONV_TRANSPOSE, "conv_transpose", .prepare = window_prepare,
-       .run = conv_transpose_run, .done = step_done);
+KERNEL_FLOATS(CONV, "conv", window_prepare, conv_run);
+KERNEL_FLOATS(CONV_TRANSPOSE, "conv_transpose", window_prepare,
+              conv_transpose_run);

@@ -11,6 +11,7 @@ libops_a_SOURCES = \
 	engine/ops/det.c \
 	engine/ops/diagonal.c \
 	engine/ops/einsum.c \
+	engine/ops/floats.c engine/ops/floats.h \
 	engine/ops/fourier.c \
 	engine/ops/gather.c \
 	engine/ops/grid_sample.c \

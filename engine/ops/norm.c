@@ -6,13 +6,14 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "engine/ops/floats.h"
 #include "engine/ops/rule.h"
 
 static int
 check_floats(const struct graph *g, const struct node *n, struct err *e)
 {
     for (int i = 0; i < n->n_own; i++)
-        if (rule_type(g, n, i, TYPE(FLOAT), e) != 0)
+        if (rule_type(g, n, i, TYPES_REAL, e) != 0)
             return e->code;
     return 0;
 }
@@ -293,8 +294,12 @@ lrn_run(const struct step *s, void *const *io, void *scratch, void *state,
     return 0;
 }
 
-KERNEL(BATCH_NORMALIZATION, "batch_norm", .run = batch_norm_run);
-KERNEL(GROUP_NORMALIZATION, "group_norm", .run = group_norm_run);
-KERNEL(INSTANCE_NORMALIZATION, "instance_norm", .run = instance_norm_run);
-KERNEL(LAYER_NORMALIZATION, "layer_norm", .run = layer_norm_run);
-KERNEL(LRN, "lrn", .run = lrn_run);
+KERNEL_FLOATS(BATCH_NORMALIZATION, "batch_norm", floats_nothing,
+              batch_norm_run);
+KERNEL_FLOATS(GROUP_NORMALIZATION, "group_norm", floats_nothing,
+              group_norm_run);
+KERNEL_FLOATS(INSTANCE_NORMALIZATION, "instance_norm", floats_nothing,
+              instance_norm_run);
+KERNEL_FLOATS(LAYER_NORMALIZATION, "layer_norm", floats_nothing,
+              layer_norm_run);
+KERNEL_FLOATS(LRN, "lrn", floats_nothing, lrn_run);

@@ -104,32 +104,38 @@ load(enum dtype t, const char *p, int64_t step, int64_t n, union chunk *c)
     }
 }
 
-/* Toward zero; C leaves open what happens outside the type's range. */
-static int64_t
-cut(double x, int64_t min, int64_t max)
+/*
+ * Toward zero.  C and ONNX leave open what happens outside the type's range;
+ * here it is what x86 and with it ONNX Runtime and numpy do: the number is
+ * cut to int32 or, for the types of 32 bits without sign and of 64 bits, to
+ * int64; what that can't hold, NaN with it, is its least number; and the bits
+ * that the type has no room for are lost.  So -1 is 255 as uint8.
+ */
+static int32_t
+cut_int32(double x)
 {
-    if (isnan(x))
-        return 0;
-    if (x <= (double)min)
-        return min;
-    return x >= (double)max ? max : (int64_t)x;
+    return x > -0x1p31 - 1 && x < 0x1p31 ? (int32_t)x : INT32_MIN;
+}
+
+static int64_t
+cut_int64(double x)
+{
+    return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN;
 }
 
 static uint64_t
 cut_natural(double x)
 {
-    if (!(x > 0))
-        return 0;
-    return x >= 0x1p64 ? UINT64_MAX : (uint64_t)x;
+    return x >= 0x1p63 && x < 0x1p64 ? (uint64_t)x : (uint64_t)cut_int64(x);
 }
 
-#define INT8_LIMITS INT8_MIN, INT8_MAX
-#define INT16_LIMITS INT16_MIN, INT16_MAX
-#define INT32_LIMITS INT32_MIN, INT32_MAX
-#define INT64_LIMITS INT64_MIN, INT64_MAX
-#define UINT8_LIMITS 0, UINT8_MAX
-#define UINT16_LIMITS 0, UINT16_MAX
-#define UINT32_LIMITS 0, UINT32_MAX
+#define cut_INT8 cut_int32
+#define cut_INT16 cut_int32
+#define cut_INT32 cut_int32
+#define cut_INT64 cut_int64
+#define cut_UINT8 cut_int32
+#define cut_UINT16 cut_int32
+#define cut_UINT32 cut_int64
 
 static void
 store_real(enum dtype t, char *p, int64_t step, int64_t n, const union chunk *c)
@@ -154,7 +160,7 @@ store_real(enum dtype t, char *p, int64_t step, int64_t n, const union chunk *c)
         break;
 #define CASE(id, T)                                                            \
     case DTYPE_##id:                                                           \
-        EACH *(T *)(p + i * step) = (T)cut(c->real[i], id##_LIMITS);           \
+        EACH *(T *)(p + i * step) = (T)cut_##id(c->real[i]);                   \
         break;
         SIGNED_KIND(CASE)
 #undef CASE

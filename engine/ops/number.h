@@ -22,8 +22,9 @@ void number_set_int(enum dtype t, void *p, int64_t v);
 
 /*
  * n elements from one type to another, as Cast does: a real number is cut
- * toward zero and saturates in an integer type, where NaN becomes 0; an
- * integer wraps in a narrower one; anything but 0 is true.
+ * toward zero, and outside an integer type's range becomes what it becomes on
+ * x86 (see the source: -1 is 255 as uint8); an integer wraps in a narrower
+ * one; anything but 0 is true.
  *
  * to_step, from_step:  bytes from one element to the next.
  */

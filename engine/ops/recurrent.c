@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "engine/ops/floats.h"
 #include "engine/ops/rule.h"
 
 enum { MAX_GATES = 4, MAX_FUNCTIONS = 3, MAX_DIRECTIONS = 2 };
@@ -166,8 +167,9 @@ static int
 check_types(const struct graph *g, const struct node *n, struct err *e)
 {
     for (int i = 0; i < n->n_own; i++)
-        if (rule_type(g, n, i, i == IN_LENGTHS ? TYPE(INT32) : TYPE(FLOAT),
-                      e) != 0)
+        if (rule_type(g, n, i, i == IN_LENGTHS ? TYPE(INT32) : TYPES_REAL, e) !=
+                0 ||
+            (i != IN_LENGTHS && rule_same_type(g, n, i, e) != 0))
             return e->code;
     return 0;
 }
@@ -216,10 +218,10 @@ recurrent_infer(struct graph *g, struct node *n, struct err *e)
         return e->code;
     all = v.batch_first ? SHAPE(v.B, v.T, v.D, v.H) : SHAPE(v.T, v.D, v.B, v.H);
     last = v.batch_first ? SHAPE(v.B, v.D, v.H) : SHAPE(v.D, v.B, v.H);
-    if (rule_out(g, n, 1, DTYPE_FLOAT, &last, e) != 0 ||
-        rule_out(g, n, 2, DTYPE_FLOAT, &last, e) != 0)
+    if (rule_out(g, n, 1, node_in(g, n, IN_X)->dtype, &last, e) != 0 ||
+        rule_out(g, n, 2, node_in(g, n, IN_X)->dtype, &last, e) != 0)
         return e->code;
-    return rule_out(g, n, 0, DTYPE_FLOAT, &all, e);
+    return rule_out(g, n, 0, node_in(g, n, IN_X)->dtype, &all, e);
 }
 
 /* --- one step ---------------------------------------------------------------
@@ -465,8 +467,7 @@ recurrent_run(const struct step *s, void *const *io, void *scratch, void *state,
 }
 
 #define RECURRENT(id)                                                          \
-    KERNEL(id, "recurrent", .prepare = recurrent_prepare,                      \
-           .run = recurrent_run, .done = step_done);
+    KERNEL_FLOATS(id, "recurrent", recurrent_prepare, recurrent_run);
 RECURRENT(GRU)
 RECURRENT(LSTM)
 RECURRENT(RNN)

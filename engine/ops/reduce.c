@@ -51,13 +51,18 @@ read_axes(const struct graph *g, const struct node *n, int rank,
     return 0;
 }
 
-/* Roots and logarithms are of real numbers only; false is less than true. */
+/* Roots and logarithms: of integers, too, computed with real numbers. */
+static bool
+needs_real(enum op op)
+{
+    return op == OP_REDUCE_L2 || op == OP_REDUCE_LOG_SUM ||
+           op == OP_REDUCE_LOG_SUM_EXP;
+}
+
+/* False is less than true. */
 static unsigned
 types_of(enum op op)
 {
-    if (op == OP_REDUCE_L2 || op == OP_REDUCE_LOG_SUM ||
-        op == OP_REDUCE_LOG_SUM_EXP)
-        return TYPES_REAL;
     if (op == OP_REDUCE_MAX || op == OP_REDUCE_MIN)
         return TYPES_NUMBER | TYPE(BOOL);
     return TYPES_NUMBER;
@@ -169,7 +174,7 @@ integer_term(enum op op, enum dtype t, uint64_t x)
 static void
 add_number(struct total *v, const char *p)
 {
-    if (dtype_is_float(v->t)) {
+    if (dtype_is_float(v->t) || needs_real(v->op)) {
         double x = number_double(v->t, p);
 
         if (v->op == OP_REDUCE_PROD)
@@ -249,7 +254,7 @@ total_end(const struct total *v, char *y)
         return;
     }
     if (v->op == OP_REDUCE_MEAN) {
-        real /= (double)v->n;
+        real = v->n == 0 ? 0 : real / (double)v->n;
         if (v->n == 0)
             integer = 0;
         else if (v->t == DTYPE_UINT64)
@@ -263,10 +268,8 @@ total_end(const struct total *v, char *y)
         real = log(real);
     else if (v->op == OP_REDUCE_LOG_SUM_EXP)
         real = v->largest + log(real);
-    if (v->t == DTYPE_FLOAT)
-        *(float *)y = (float)real;
-    else if (v->t == DTYPE_DOUBLE)
-        *(double *)y = real;
+    if (dtype_is_float(v->t) || needs_real(v->op))
+        number_convert(v->t, y, 0, DTYPE_DOUBLE, (const char *)&real, 0, 1);
     else if (v->t == DTYPE_UINT64 && is_extreme(v->op))
         *(uint64_t *)y = v->natural;
     else

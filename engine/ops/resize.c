@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/ops/floats.h"
 #include "engine/ops/rule.h"
 
 enum { NEAREST = 1, LINEAR = 2, CUBIC = 4 }; /* taps of an axis */
@@ -190,6 +191,13 @@ resize_of(const struct graph *g, const struct node *n, struct resize *r,
     return 0;
 }
 
+/* Elements are not only moved: they are added up, or made up outside. */
+static bool
+is_weighted(const struct resize *r)
+{
+    return r->mode != NEAREST || r->coordinates == TF_CROP_AND_RESIZE;
+}
+
 int
 resize_infer(struct graph *g, struct node *n, struct err *e)
 {
@@ -198,10 +206,9 @@ resize_infer(struct graph *g, struct node *n, struct err *e)
 
     if (resize_of(g, n, &r, e) != 0)
         return e->code;
-    if (r.mode != NEAREST && rule_type(g, n, 0, TYPE(FLOAT), e) != 0)
-        return e->code;
-    if (r.coordinates == TF_CROP_AND_RESIZE &&
-        rule_type(g, n, 0, TYPE(FLOAT), e) != 0)
+    if (is_weighted(&r) &&
+        rule_type(g, n, 0, r.mode == LINEAR ? TYPES_NUMBER : TYPES_REAL, e) !=
+            0)
         return e->code;
     return rule_out(g, n, 0, x->dtype, &r.out, e);
 }
@@ -333,6 +340,9 @@ struct plan {
     struct tap taps[];
 };
 
+/* The element types that sums are not written for. */
+#define CONVERTED (TYPES_NUMBER & ~TYPE(FLOAT))
+
 static int
 resize_prepare(const struct graph *g, const struct node *n, struct step *s,
                struct weights *w, struct err *e)
@@ -368,6 +378,8 @@ resize_prepare(const struct graph *g, const struct node *n, struct step *s,
                 set_taps(&r, coordinate(&r, i, x->rank, x->dim[i], k),
                          x->dim[i], step[i], tap);
     }
+    if (is_weighted(&r))
+        floats_prepare(g, n, CONVERTED, s);
     return 0;
 }
 
@@ -417,12 +429,14 @@ element(const struct plan *p, const int64_t *at, const char *in, char *out,
 }
 
 static int
-resize_run(const struct step *s, void *const *io, void *scratch, void *state,
+resize_all(const struct step *s, void *const *io, void *scratch, void *state,
            struct err *e)
 {
     const struct plan *p = s->own;
     const struct shape *out = &p->r.out;
-    const size_t size = dtype_size(step_in(s, 0)->dtype), n = shape_n(out);
+    const size_t size =
+        is_weighted(&p->r) ? sizeof(float) : dtype_size(step_in(s, 0)->dtype);
+    const size_t n = shape_n(out);
     int64_t at[SHAPE_MAX_RANK] = {0};
     char *y = step_io_out(s, io, 0);
 
@@ -438,6 +452,17 @@ resize_run(const struct step *s, void *const *io, void *scratch, void *state,
         }
     }
     return 0;
+}
+
+static int
+resize_run(const struct step *s, void *const *io, void *scratch, void *state,
+           struct err *e)
+{
+    const struct plan *p = s->own;
+
+    if (!is_weighted(&p->r))
+        return resize_all(s, io, scratch, state, e);
+    return floats_run(s, io, scratch, state, CONVERTED, resize_all, e);
 }
 
 KERNEL(RESIZE, "resize", .prepare = resize_prepare, .run = resize_run,

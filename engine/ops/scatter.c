@@ -36,7 +36,9 @@ read_how(const struct graph *g, const struct node *n, enum how *how,
     for (int i = 0; i < 5; i++)
         if (strcmp(said, names[i]) == 0) {
             *how = (enum how)i;
-            return i == REPLACE ? 0 : rule_type(g, n, 0, TYPES_NUMBER, e);
+            return i == REPLACE
+                       ? 0
+                       : rule_type(g, n, 0, TYPES_NUMBER | TYPE(BOOL), e);
         }
     return err_set(e, ERR_UNSUPPORTED, "reduction is \"%s\"", said);
 }
@@ -55,6 +57,7 @@ combine_real(enum how how, enum dtype t, char *y, const char *u)
     number_convert(t, y, 0, DTYPE_DOUBLE, (const char *)&a, 0, 1);
 }
 
+/* Of bools a sum is their or, a product their and. */
 static void
 combine_integer(enum how how, enum dtype t, char *y, const char *u)
 {

@@ -155,6 +155,7 @@ types_of(enum op op)
     switch (op) {
     case OP_ABS:
     case OP_CLIP:
+    case OP_SHRINK:
     case OP_SIGN:
         return TYPES_NUMBER;
     case OP_NEG:
@@ -317,6 +318,13 @@ unary_run(const struct step *s, void *const *io, void *scratch, void *state,
     } else if (t == DTYPE_DOUBLE) {
         for (size_t i = 0; i < n; i++)
             ((double *)out)[i] = u->fn(((const double *)in)[i], alpha, beta);
+    } else if (s->node->op == OP_SHRINK) { /* by real numbers, then cut */
+        for (size_t i = 0; i < n; i++) {
+            double y = u->fn(number_double(t, in + i * size), alpha, beta);
+
+            number_convert(t, out + i * size, 0, DTYPE_DOUBLE, (char *)&y, 0,
+                           1);
+        }
     } else if (t == DTYPE_UINT64) {
         uint64_t lo = low == NULL ? 0 : *(const uint64_t *)low;
         uint64_t hi = high == NULL ? UINT64_MAX : *(const uint64_t *)high;

@@ -18,7 +18,7 @@ to_type(struct one *c, enum dtype t)
 }
 
 static void
-reals_are_cut_and_saturate(void **state)
+reals_are_cut(void **state)
 {
     struct one c;
 
@@ -26,13 +26,33 @@ reals_are_cut_and_saturate(void **state)
     one_begin(&c);
     IN_F(&c, SHAPE(6), 1.9f, -1.9f, 300, -300, NAN, INFINITY);
     to_type(&c, DTYPE_INT8);
-    ONE_WANT(&c, 0, INT8, int8_t, SHAPE(6), 1, -1, 127, -128, 0, 127);
+    ONE_WANT(&c, 0, INT8, int8_t, SHAPE(6), 1, -1, 44, -44, 0, 0);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(3), -1, 255.9f, 257);
+    to_type(&c, DTYPE_UINT8);
+    ONE_WANT(&c, 0, UINT8, uint8_t, SHAPE(3), 255, 255, 1);
+    one_end(&c);
+
+    one_begin(&c);
+    IN_F(&c, SHAPE(4), -2147483648.0f, 3e9f, NAN, -INFINITY);
+    to_type(&c, DTYPE_INT32);
+    ONE_WANT(&c, 0, INT32, int32_t, SHAPE(4), INT32_MIN, INT32_MIN, INT32_MIN,
+             INT32_MIN);
     one_end(&c);
 
     one_begin(&c);
     ONE_IN(&c, DOUBLE, double, SHAPE(3), 1e30, -1e30, 2251799813685249.5);
     to_type(&c, DTYPE_INT64);
-    WANT_I(&c, 0, SHAPE(3), INT64_MAX, INT64_MIN, 2251799813685249);
+    WANT_I(&c, 0, SHAPE(3), INT64_MIN, INT64_MIN, 2251799813685249);
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, DOUBLE, double, SHAPE(3), -1, 0x1p63, 3e9);
+    to_type(&c, DTYPE_UINT64);
+    ONE_WANT(&c, 0, UINT64, uint64_t, SHAPE(3), UINT64_MAX, (uint64_t)1 << 63,
+             3000000000);
     one_end(&c);
 
     one_begin(&c);
@@ -123,7 +143,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reals_are_cut_and_saturate),
+        cmocka_unit_test(reals_are_cut),
         cmocka_unit_test(integers_wrap),
         cmocka_unit_test(half_precision_there_and_back),
         cmocka_unit_test(long_rows),

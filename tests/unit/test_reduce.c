@@ -68,7 +68,7 @@ nothing_to_reduce(void **state)
     } cases[] = {
         {OP_REDUCE_SUM, 0},         {OP_REDUCE_PROD, 1},
         {OP_REDUCE_MAX, -INFINITY}, {OP_REDUCE_MIN, INFINITY},
-        {OP_REDUCE_MEAN, NAN},      {OP_REDUCE_L2, 0},
+        {OP_REDUCE_MEAN, 0},        {OP_REDUCE_L2, 0},
     };
     struct one c;
 
@@ -191,9 +191,21 @@ logarithms_of_sums(void **state)
     one_end(&c);
 
     one_begin(&c);
-    IN_I(&c, SHAPE(2), -3, 4);
+    IN_I(&c, SHAPE(2), 5, 6);
+    one_node(&c, OP_REDUCE_L2, 1); /* the root of 61, cut */
+    WANT_I(&c, 0, SHAPE(1), 7);
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, BOOL, uint8_t, SHAPE(2), 0, 1);
     one_node(&c, OP_REDUCE_LOG_SUM, 1);
     one_fails(&c, ERR_UNSUPPORTED, "not supported here");
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, BOOL, uint8_t, SHAPE(2), 0, 1);
+    one_node(&c, OP_REDUCE_MAX, 1);
+    ONE_WANT(&c, 0, BOOL, uint8_t, SHAPE(1), 1);
     one_end(&c);
 }
 
