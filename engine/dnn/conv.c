@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "engine/dnn/call.h"
+#include "engine/dnn/conv.h"
 #include "engine/dnn/desc.h"
 #include "engine/dnn/kernels.h"
 #include "engine/dnn/tail.h"
@@ -117,6 +118,22 @@ window(const struct graph *g, const struct node *n, struct prim_conv *c,
     return 0;
 }
 
+int
+conv_shape(const struct graph *g, const struct node *n, const struct value *w,
+           const struct value *y, struct prim_conv *c, struct err *e)
+{
+    const struct value *x = node_in(g, n, 0);
+    int rc;
+
+    if (!desc_nonempty(x) || !desc_nonempty(y) || !desc_nonempty(w))
+        return err_set(e, ERR_UNSUPPORTED, "empty tensor");
+    if ((rc = desc_image(x, &c->src, e)) != 0 ||
+        (rc = desc_image(y, &c->dst, e)) != 0 || (rc = window(g, n, c, e)) != 0)
+        return rc;
+    weights_desc(w, attr_int(n, "group", 1), c->transposed, &c->weights);
+    return 0;
+}
+
 static void
 drop(struct plan *p)
 {
@@ -133,22 +150,15 @@ static int
 try(const struct graph *g, const struct node *n, enum posts how, struct plan *p,
     struct err *e)
 {
-    const struct value *x = node_in(g, n, 0), *w = node_in(g, n, 1);
-    const struct value *y = node_out(g, n, 0);
+    const struct value *w = node_in(g, n, 1), *y = node_out(g, n, 0);
     const struct value *b = n->n_own > 2 ? node_in(g, n, 2) : NULL;
     int channels = (int)y->shape.dim[1];
     int rc;
 
     call_init(&p->call);
-    if (!desc_nonempty(x) || !desc_nonempty(y) || !desc_nonempty(w))
-        return err_set(e, ERR_UNSUPPORTED, "empty tensor");
-    if ((rc = types(g, n, p, e)) != 0 ||
-        (rc = desc_image(x, &p->conv.src, e)) != 0 ||
-        (rc = desc_image(y, &p->conv.dst, e)) != 0 ||
-        (rc = window(g, n, &p->conv, e)) != 0)
+    if ((rc = conv_shape(g, n, w, y, &p->conv, e)) != 0 ||
+        (rc = types(g, n, p, e)) != 0)
         return rc;
-    weights_desc(w, attr_int(n, "group", 1), p->conv.transposed,
-                 &p->conv.weights);
     p->math.n_channels = channels;
     if (b != NULL) {
         rc = desc_bias(b, node_in_q(n, 2), channels, 1, &p->bias, e);

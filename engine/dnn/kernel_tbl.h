@@ -2,6 +2,9 @@
 /* KERNEL(variable): every kernel of this room; the first that fits is taken.*/
 KERNEL(dnn_conv)
 KERNEL(dnn_conv_tail)
+KERNEL(dnn_conv_int)
+KERNEL(dnn_conv_integer)
+KERNEL(dnn_conv_scaled)
 KERNEL(dnn_conv_transpose)
 KERNEL(dnn_conv_transpose_tail)
 KERNEL(dnn_max_pool)

@@ -61,6 +61,7 @@ struct prim_math {
     const float *bias;  /* one a channel, or NULL; copied */
     int n_channels;
     int32_t src_zero, weights_zero;
+    bool zero_at_run; /* of a convolution: src_zero is read at PRIM_ZERO */
     float dst_scale;
     int32_t dst_zero;
     struct prim_post post[PRIM_MAX_POSTS];
@@ -96,6 +97,7 @@ enum prim_arg {
     PRIM_GAMMA, /* layer normalization */
     PRIM_BETA,
     PRIM_DST,
+    PRIM_ZERO, /* an int32 */
     PRIM_POST, /* + index in prim_math.post */
     PRIM_ARGS = PRIM_POST + PRIM_MAX_POSTS
 };

@@ -242,7 +242,9 @@ math_attr(const struct prim_math *m, int rank, int axis, struct prim *p,
 
     if (rc != 0 || (rc = chain_make(&c, m, e)) != 0 ||
         (rc = set_scales(*attr, m, c.first, axis, e)) != 0 ||
-        (rc = set_zero(*attr, DNNL_ARG_SRC, m->src_zero, e)) != 0 ||
+        (rc = set_zero(*attr, DNNL_ARG_SRC,
+                       m->zero_at_run ? DNNL_RUNTIME_S32_VAL : m->src_zero,
+                       e)) != 0 ||
         (rc = set_zero(*attr, DNNL_ARG_WEIGHTS, m->weights_zero, e)) != 0 ||
         (rc = set_zero(*attr, DNNL_ARG_DST, m->dst_zero, e)) != 0)
         return rc;
@@ -392,6 +394,20 @@ add_weights(struct prim *p)
         add_arg(p, DNNL_ARG_BIAS, ROLE_BIAS);
 }
 
+/* The zero point of the source becomes an argument. */
+static int
+add_zero(struct prim *p, struct err *e)
+{
+    struct arg *a = &p->arg[p->n_args++];
+    const dnnl_dims_t one = {1};
+    dnnl_status_t st;
+
+    a->dnnl_arg = DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
+    a->role = PRIM_ZERO;
+    st = dnnl_memory_desc_init_by_tag(&a->md, 1, one, dnnl_s32, dnnl_a);
+    return st == dnnl_success ? 0 : failed(st, "zero point", e);
+}
+
 static dnnl_status_t
 bias_desc(const struct prim *p, const struct prim_math *m, int rank,
           dnnl_memory_desc_t *md)
@@ -465,6 +481,10 @@ prim_conv(const struct prim_conv *c, const struct prim_math *m,
     if (rc != 0)
         return rc;
     add_weights(p);
+    if (m->zero_at_run && (rc = add_zero(p, e)) != 0) {
+        prim_free(out);
+        return rc;
+    }
     if (!conv_errs(p, c))
         return 0;
     rc = err_set(e, ERR_UNSUPPORTED, "oneDNN has only %s, which errs here",

@@ -389,6 +389,24 @@ VARIANTS(subtract,
           int64_t n),
          (y, factor, x, n))
 
+INLINE void
+subtract_each_body(uint32_t *restrict y, const uint32_t *restrict a,
+                   const uint32_t *restrict b, int64_t n)
+{
+    SIMD for (int64_t i = 0; i < n; i++) y[i] -= a[i] * b[i];
+}
+
+VARIANTS(subtract_each,
+         (uint32_t *restrict y, const uint32_t *restrict a,
+          const uint32_t *restrict b, int64_t n),
+         (y, a, b, n))
+
+void
+row_subtract_each(int32_t *y, const int32_t *a, const int32_t *b, int64_t n)
+{
+    subtract_each((uint32_t *)y, (const uint32_t *)a, (const uint32_t *)b, n);
+}
+
 void
 row_subtract(int32_t *y, int32_t factor, const int32_t *x, int64_t n)
 {

@@ -55,6 +55,10 @@ int32_t row_sum(const void *x, enum dtype t, int64_t n);
 /* y[i] -= factor * x[i], modulo 2^32. */
 void row_subtract(int32_t *y, int32_t factor, const int32_t *x, int64_t n);
 
+/* y[i] -= a[i] * b[i], modulo 2^32. */
+void row_subtract_each(int32_t *y, const int32_t *a, const int32_t *b,
+                       int64_t n);
+
 /* The least and the largest; NaN counts as nothing.  0, 0 when n is 0. */
 void row_range(const float *x, int64_t n, float *min, float *max);
 

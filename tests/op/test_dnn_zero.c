@@ -60,6 +60,75 @@ test_many_zero_points(void **state)
           "MatMul with many zero points");
 }
 
+/* --- convolutions -------------------------------------------------------- */
+
+struct conv_case {
+    int c, o, group, kernel, pad;
+    enum dtype x, y;
+    int x_zero;
+    bool is_unsigned, per_channel;
+    int w_zero, step;    /* of the weights' zero points */
+    enum dtype residual; /* DTYPE_NONE: none */
+    enum op after;
+};
+
+static int
+window(struct graph *g, int y, const struct conv_case *c)
+{
+    const int64_t pads[4] = {c->pad, c->pad, c->pad, c->pad};
+
+    attr_set_ints(g, MADE(g, y), "pads", pads, 4);
+    attr_set_int(g, MADE(g, y), "group", c->group);
+    return y;
+}
+
+static void
+one_conv(const struct conv_case *c)
+{
+    struct graph *g = graph_new();
+    int x = pair(g, both_input(g, "x", SHAPE(2, c->c, 9, 9)), c->x, 0.02f,
+                 c->x_zero);
+    int w = weights_around(
+        g, SHAPE(c->o, c->c / c->group, c->kernel, c->kernel),
+        c->per_channel ? 0 : -1, c->is_unsigned, c->w_zero, c->step);
+    int y = NODE(g, OP_CONV, x, w, both_const(g, SHAPE(c->o), 0.5f));
+    int out = 9 + 2 * c->pad - c->kernel + 1;
+
+    window(g, y, c);
+    if (c->residual != DTYPE_NONE) {
+        int r = both_input(g, "r", SHAPE(2, c->o, out, out));
+
+        if (c->residual != F)
+            r = pair(g, r, c->residual, 0.017f, 3);
+        y = NODE(g, OP_ADD, r, y);
+    }
+    if (c->after != NONE)
+        y = NODE(g, c->after, y);
+    if (c->y != F)
+        y = quantize(g, y, c->y, 0.04f, 3);
+    both_check(g, y, c->y == F ? 1e-4 : 1, "dnn.conv_int/",
+               "Conv with a zero point of its weights");
+}
+
+static void
+test_conv(void **state)
+{
+    static const struct conv_case cases[] = {
+        {8, 16, 1, 3, 1, U, U, 7, true, false, 120, 0, DTYPE_NONE, OP_RELU},
+        {8, 16, 1, 3, 1, U, S, 0, false, true, -5, 4, S, OP_RELU},
+        {16, 16, 16, 3, 1, U, U, 130, true, true, 130, 3, DTYPE_NONE,
+         OP_HARD_SWISH},
+        {32, 64, 2, 1, 0, U, U, 9, true, false, 111, 0, U, NONE},
+        {3, 20, 1, 5, 2, U, F, 128, true, false, 127, 0, DTYPE_NONE,
+         OP_SIGMOID},
+        {3, 20, 1, 5, 2, U, F, 128, false, false, 4, 0, F, OP_LEAKY_RELU},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        one_conv(&cases[i]);
+}
+
 /* --- with the scale of what is there ------------------------------------- */
 
 /* x, its scale and zero point, quantized by its own range. */
@@ -132,6 +201,55 @@ test_scaled_matmul(void **state)
     one_scaled_matmul(U, 117, false, false, OP_TANH);
 }
 
+/* sum_only: nothing makes the sums real. */
+static void
+one_conv_integer(const struct conv_case *c, bool sum_only)
+{
+    struct graph *g = graph_new();
+    enum dtype t = c->is_unsigned ? U : S;
+    uint8_t zeros[64];
+    int q[3], y, z;
+
+    for (int i = 0; i < c->o; i++)
+        zeros[i] = (uint8_t)(c->w_zero + i % 3 * c->step);
+    z = c->per_channel ? graph_add_const(g, NULL, t, &SHAPE(c->o), zeros)
+                       : scalar_byte(g, t, c->w_zero);
+    dynamic(g, both_input(g, "x", SHAPE(2, c->c, 9, 9)), q);
+    y = NODE(g, OP_CONV_INTEGER, q[0],
+             bytes(g, SHAPE(c->o, c->c / c->group, c->kernel, c->kernel), t),
+             q[2], z);
+    window(g, y, c);
+    if (!sum_only)
+        y = real(g, y, q[1],
+                 scales(g, c->per_channel ? SHAPE(1, c->o, 1, 1) : SHAPE(1)),
+                 c->residual == DTYPE_NONE
+                     ? -1
+                     : both_const(g, SHAPE(c->o, 1, 1), 1));
+    if (c->after != NONE)
+        y = NODE(g, c->after, y);
+    both_check(g, y, sum_only ? 0 : 1e-5, "dnn.conv_int/", "ConvInteger");
+}
+
+static void
+test_conv_integer(void **state)
+{
+    static const struct conv_case cases[] = {
+        {8, 16, 1, 3, 1, U, F, 0, false, false, 0, 0, F, OP_RELU},
+        {8, 16, 1, 3, 1, U, F, 0, true, true, 122, 5, F, OP_TANH},
+        {16, 16, 16, 3, 1, U, F, 0, true, false, 130, 0, DTYPE_NONE, NONE},
+        {3, 20, 1, 5, 2, U, F, 0, false, true, 0, 0, F, NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct conv_case bare = cases[i];
+
+        one_conv_integer(&cases[i], false);
+        bare.after = NONE;
+        one_conv_integer(&bare, true);
+    }
+}
+
 int
 main(void)
 {
@@ -139,6 +257,8 @@ main(void)
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_many_zero_points),
         cmocka_unit_test(test_scaled_matmul),
+        cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_conv_integer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
