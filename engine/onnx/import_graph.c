@@ -483,7 +483,8 @@ add_nodes(struct import *im, struct err *e)
 
 /* --- the end ------------------------------------------------------------ */
 
-/* Another value that is the same: a body may give one out twice. */
+/* Another value that is the same: a body may give one out twice, or one that
+ * it has got. */
 static int
 same_again(struct import *im, int id)
 {
@@ -503,11 +504,11 @@ add_output(struct import *im, const Onnx__ValueInfoProto *p, struct err *e)
 
     if (id < 0)
         return err_set(e, ERR_INVALID, "no node makes it");
-    if (graph_is_output(im->g, id)) {
-        if (im->outer == NULL)
-            return err_set(e, ERR_INVALID, "it is listed twice");
+    if (im->outer == NULL && graph_is_output(im->g, id))
+        return err_set(e, ERR_INVALID, "it is listed twice");
+    if (im->outer != NULL &&
+        (graph_value(im->g, id)->producer < 0 || graph_is_output(im->g, id)))
         id = same_again(im, id);
-    }
     VEC_PUSH(&im->g->outputs, id);
     v = graph_value(im->g, id);
     if (v->producer < 0) /* an input or a constant: known already */

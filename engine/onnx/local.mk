@@ -14,7 +14,8 @@ libonnx_a_SOURCES = \
 	engine/onnx/onnx.h \
 	engine/onnx/qlinear.c \
 	engine/onnx/rewrite.c engine/onnx/rewrite.h \
-	engine/onnx/save.c \
+	engine/onnx/save.c engine/onnx/save.h \
+	engine/onnx/save_graph.c \
 	engine/onnx/tensor.c engine/onnx/tensor.h \
 	engine/onnx/upgrade.c engine/onnx/upgrade.h \
 	engine/onnx/upgrade_expand.c \
