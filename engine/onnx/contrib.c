@@ -125,7 +125,7 @@ activate(struct expand *x, int y, const struct active *a, struct err *e)
     return 0;
 }
 
-/* --- Conv, MaxPool ------------------------------------------------------- */
+/* --- Conv ---------------------------------------------------------------- */
 
 /* Copies what a Conv knows from the file's node to the one added last. */
 static void
@@ -165,43 +165,6 @@ fused_conv(struct upgrade *u, int node, struct err *e)
     if (expand_in(&x, 3) >= 0)
         y = expand_op2(&x, OP_ADD, y, expand_in(&x, 3));
     return activate(&x, y, &a, e);
-}
-
-/* MaxPool of [N, spatial..., C]. */
-static int
-nhwc_max_pool(struct upgrade *u, int node, struct err *e)
-{
-    static const char *const pool_attrs[] = {
-        "auto_pad", "ceil_mode", "dilations", "kernel_shape",
-        "pads",     "strides",   NULL,
-    };
-    int64_t first[SHAPE_MAX_RANK] = {0}, last[SHAPE_MAX_RANK] = {0};
-    struct expand x;
-    int rank, y;
-
-    if (rewrite_need_attr(u, node, "kernel_shape", e) != 0)
-        return e->code;
-    attr_ints(rewrite_node(u, node), "kernel_shape", &rank);
-    rank += 2;
-    if (rank > SHAPE_MAX_RANK)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "attribute kernel_shape is for rank %d, at most %d is "
-                       "supported",
-                       rank, SHAPE_MAX_RANK);
-    first[1] = rank - 1;
-    last[rank - 1] = 1;
-    for (int i = 1; i < rank - 1; i++) {
-        first[i + 1] = i;
-        last[i] = i + 1;
-    }
-    expand_begin(&x, u, node);
-    y = expand_op1(&x, OP_MAX_POOL,
-                   expand_transpose(&x, expand_in(&x, 0), first, rank));
-    keep_attrs(&x, pool_attrs);
-    if (expand_end(&x, OP_TRANSPOSE, &y, 1, e) != 0)
-        return e->code;
-    attr_set_ints(u->g, rewrite_node(u, node), "perm", last, rank);
-    return 0;
 }
 
 /* --- products ------------------------------------------------------------ */
@@ -444,7 +407,6 @@ const struct rule rules_contrib[] = {
     {"FusedGemm", ANY, {OP_GEMM, 2, 3, 1, fused_gemm}},
     {"FusedMatMul", ANY, {OP_MATMUL, 2, 2, 1, fused_matmul}},
     {"Gelu", ANY, {OP_GELU, 1, 1, 1, gelu}},
-    {"NhwcMaxPool", ANY, {OP_MAX_POOL, 1, 1, 1, nhwc_max_pool}},
     {"QuickGelu", ANY, {OP_MUL, 1, 1, 1, quick_gelu}},
     {"TransposeMatMul", ANY, {OP_MATMUL, 2, 2, 1, fused_matmul}},
     {NULL, 0, 0, {0}},

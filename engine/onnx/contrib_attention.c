@@ -10,11 +10,12 @@
  * looked at (T: with the past), H the size of a head.
  *
  * The mask is a sum of up to three: the file's attention bias, a large
- * negative number where its mask is 0, and one above the diagonal when each
- * place looks at places before it only.
+ * negative number where its mask is 0, and a larger one above the diagonal when
+ * no place may look at later ones.
  */
 #include "engine/onnx/contrib.h"
 
+#include <float.h>
 #include <math.h>
 
 /* What goes into the softmax. */
@@ -188,7 +189,20 @@ mask_term(struct attend *a, int *out, struct err *e)
     return 0;
 }
 
-/* The filter above the diagonal that the last place lies on: [S,T]. */
+/* A number of the type that no sum of scores comes near. */
+static float
+lowest(enum dtype t)
+{
+    return t == DTYPE_FLOAT16    ? -65504.0f
+           : t == DTYPE_BFLOAT16 ? -0x1.fep127f
+                                 : -FLT_MAX;
+}
+
+/*
+ * The lowest number above the diagonal that the last place lies on: [S,T].
+ * It is not the filter: a place that sees nothing but what is masked sees that
+ * rather than what comes later.
+ */
 static int
 causal_term(struct attend *a)
 {
@@ -198,7 +212,7 @@ causal_term(struct attend *a)
 
     if (!a->causal)
         return -1;
-    full = expand_op2(x, OP_EXPAND, expand_number(x, "later", a->filter),
+    full = expand_op2(x, OP_EXPAND, expand_number(x, "later", lowest(x->type)),
                       expand_concat(x, shape, 2, 0));
     past = expand_op2(x, OP_SUB, shape[1], shape[0]);
     in[0] = full;

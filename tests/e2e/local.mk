@@ -1,6 +1,7 @@
 # Run by pytest (scripts/test), not by make check: see doc/hacking.md.
 EXTRA_DIST += \
 	tests/e2e/conftest.py \
+	tests/e2e/contrib_cases.py \
 	tests/e2e/control.py \
 	tests/e2e/ctl.py \
 	tests/e2e/drawn.py \
@@ -38,6 +39,7 @@ EXTRA_DIST += \
 	tests/e2e/test_104_grown.py \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_111_onnx_vectors.py \
+	tests/e2e/test_112_contrib.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
 	tests/e2e/test_310_crash.py \

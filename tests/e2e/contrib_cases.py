@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators of ONNX Runtime's domain com.microsoft, in each of their forms.
+
+A case is a model of one node with its inputs and what must come out, computed
+here with numpy as docs/ContribOperators.md of ONNX Runtime tells it.  Weights
+are constants; the sizes of everything else are left open, so that nothing but
+the tensors themselves says how long they are.
+"""
+
+import itertools
+import math
+import pathlib
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 14
+FILTER = -10000.0
+LOWEST = float(np.finfo(np.float32).min)
+
+TYPES = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32,
+         "int64": TensorProto.INT64, "uint8": TensorProto.UINT8,
+         "bool": TensorProto.BOOL}
+
+rng = np.random.default_rng(7)
+cases = {}
+
+
+def normal(*shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def case(name, op, inputs, outputs, consts=(), domain="com.microsoft",
+         sizes=True, **attrs):
+    """Adds one.
+
+    inputs: name -> array, None where it is absent; outputs: arrays, None for
+    one that is there but not looked at; consts: names of those that are
+    initializers; sizes: whether ranks are declared.
+    """
+    names = ["" if v is None else k for k, v in inputs.items()]
+    wanted = [f"out{i}" if v is not None else "" for i, v in
+              enumerate(outputs)]
+    node = helper.make_node(op, names, wanted, name=f"the_{op}",
+                            domain=domain, **attrs)
+    given = {k: v for k, v in inputs.items() if v is not None}
+
+    def info(k, v):
+        dims = [f"{k}_{i}" for i in range(v.ndim)] if sizes else None
+        return helper.make_tensor_value_info(
+            k, TYPES[v.dtype.name], dims)
+
+    feeds = {k: v for k, v in given.items() if k not in consts}
+    results = {k: v for k, v in zip(wanted, outputs) if v is not None}
+    graph = helper.make_graph(
+        [node], name, [info(k, v) for k, v in feeds.items()],
+        [info(k, v) for k, v in results.items()],
+        [numpy_helper.from_array(v, k) for k, v in given.items()
+         if k in consts])
+    model = helper.make_model(
+        graph, ir_version=8,
+        opset_imports=[helper.make_opsetid("", OPSET),
+                       helper.make_opsetid("com.microsoft", 1)])
+    assert name not in cases
+    cases[name] = model, feeds, results
+
+
+def write(root):
+    """All cases as the ONNX project writes its test vectors."""
+    for name, (model, feeds, results) in cases.items():
+        data = pathlib.Path(root) / "node" / f"test_{name}" / "test_data_set_0"
+        data.mkdir(parents=True)
+        (data.parent / "model.onnx").write_bytes(model.SerializeToString())
+        for kind, tensors in (("input", feeds), ("output", results)):
+            for i, (k, v) in enumerate(tensors.items()):
+                (data / f"{kind}_{i}.pb").write_bytes(
+                    numpy_helper.from_array(v, k).SerializeToString())
+
+
+# --- activations -----------------------------------------------------------
+
+erf = np.vectorize(math.erf)
+
+
+def f32(v):
+    return np.asarray(v, np.float32)
+
+
+def sigmoid(v):
+    return 1 / (1 + np.exp(-np.asarray(v, np.float64)))
+
+
+def gelu(v):
+    return f32(v * (1 + erf(np.asarray(v, np.float64) / math.sqrt(2))) / 2)
+
+
+def fast_gelu(v):
+    v = np.asarray(v, np.float64)
+    return f32(v / 2 * (1 + np.tanh(math.sqrt(2 / math.pi)
+                                    * (v + 0.044715 * v ** 3))))
+
+
+def softmax(v):
+    v = np.exp(np.asarray(v, np.float64) - np.max(v, -1, keepdims=True))
+    return v / v.sum(-1, keepdims=True)
+
+
+ACTIVATIONS = {  # name: (parameters, function)
+    "Relu": ((), lambda v: np.maximum(v, 0)),
+    "Sigmoid": ((), sigmoid),
+    "Tanh": ((), np.tanh),
+    "LeakyRelu": ((0.2,), lambda v: np.where(v < 0, 0.2 * v, v)),
+    "Clip": ((-0.5, 0.7), lambda v: np.clip(v, -0.5, 0.7)),
+    "HardSigmoid": ((0.3, 0.4), lambda v: np.clip(0.3 * v + 0.4, 0, 1)),
+}
+
+
+def elementwise():
+    x, b = normal(2, 3, 8), normal(8)
+    case("gelu", "Gelu", {"x": x}, [gelu(x)])
+    case("bias_gelu", "BiasGelu", {"x": x, "b": b}, [gelu(x + b)], "b")
+    case("fast_gelu", "FastGelu", {"x": x}, [fast_gelu(x)])
+    case("fast_gelu_bias", "FastGelu", {"x": x, "b": b}, [fast_gelu(x + b)],
+         "b")
+    for alpha in (1.0, 1.702):
+        case(f"quick_gelu_{alpha}", "QuickGelu", {"x": x},
+             [f32(x * sigmoid(alpha * x))], alpha=alpha)
+    case("quick_gelu_default", "QuickGelu", {"x": x},
+         [f32(x * sigmoid(1.702 * x))])
+    skip = normal(2, 3, 8)
+    # Made for GPUs: ONNX Runtime has no kernel of BiasAdd for CPUs.
+    case("bias_add", "BiasAdd", {"x": x, "b": b, "skip": skip},
+         [x + b + skip], "b")
+    case("bias_dropout", "BiasDropout", {"x": x, "b": b}, [x + b], "b")
+    case("bias_dropout_residual", "BiasDropout",
+         {"x": x, "b": b, "skip": skip, "ratio": f32(0.5),
+          "training": np.array(False)}, [x + b + skip],
+         ("b", "ratio", "training"))
+    x = normal(2, 3, 4, 5)
+    bias = normal(2, 1, 1, 5)
+    case("bias_softmax", "BiasSoftmax", {"x": x, "b": bias},
+         [f32(softmax(x + bias))], axis=3, is_inner_broadcast=1)
+    bias = normal(1, 1, 4, 5)
+    case("bias_softmax_outer", "BiasSoftmax", {"x": x, "b": bias},
+         [f32(softmax((x + bias).reshape(2, 3, 20)).reshape(x.shape))],
+         axis=2, is_inner_broadcast=0)
+    x, bias = normal(2, 3), normal(1, 3)
+    case("bias_softmax_rank_unknown", "BiasSoftmax", {"x": x, "b": bias},
+         [f32(softmax(x + bias))], axis=1, is_inner_broadcast=0, sizes=False)
+
+
+def conv(x, w, b=None, pad=0, stride=1, group=1):
+    x = np.pad(np.asarray(x, np.float64), ((0, 0), (0, 0)) + 2 * ((pad, pad),))
+    n, c, h, k = x.shape[0], x.shape[1], x.shape[2], w.shape[2]
+    size = (h - k) // stride + 1
+    y = np.zeros((n, w.shape[0], size, size))
+    per, out = c // group, w.shape[0] // group
+    for o in range(w.shape[0]):
+        part = x[:, o // out * per:(o // out + 1) * per]
+        for i in range(size):
+            for j in range(size):
+                at = part[:, :, i * stride:i * stride + k,
+                          j * stride:j * stride + k]
+                y[:, o, i, j] = (at * w[o]).sum((1, 2, 3))
+    return y if b is None else y + b[:, None, None]
+
+
+def fused():
+    x, w, b = normal(2, 4, 6, 6), normal(6, 4, 3, 3) / 3, normal(6)
+    y = conv(x, w, b, 1)
+    for name, (params, f) in ACTIVATIONS.items():
+        more = {"activation_params": params} if params else {}
+        case(f"fused_conv_{name}", "FusedConv", {"x": x, "w": w, "b": b},
+             [f32(f(y))], ("w", "b"), activation=name, pads=[1] * 4,
+             kernel_shape=[3, 3], **more)
+    z = normal(*y.shape)
+    case("fused_conv_sum", "FusedConv", {"x": x, "w": w, "b": b, "z": z},
+         [f32(np.maximum(y + z, 0))], ("w", "b"), activation="Relu",
+         pads=[1] * 4)
+    w = normal(6, 2, 3, 3)
+    z = normal(2, 6, 2, 2)
+    case("fused_conv_sum_no_bias", "FusedConv",
+         {"x": x, "w": w, "b": None, "z": z},
+         [f32(conv(x, w, stride=2, group=2) + z)], "w", strides=[2, 2],
+         group=2)
+    case("fused_conv_alone", "FusedConv", {"x": x, "w": w},
+         [f32(conv(x, w, group=2))], "w", group=2)
+    a, m, c = normal(3, 4), normal(5, 4), normal(5)
+    y = 0.5 * a.astype(np.float64) @ m.T + 2.0 * c
+    for name, (params, f) in ACTIVATIONS.items():
+        if name == "Clip":  # ONNX Runtime's Gemm does not take it
+            continue
+        more = dict(zip(("activation_alpha", "activation_beta"), params))
+        case(f"fused_gemm_{name}", "FusedGemm", {"a": a, "m": m, "c": c},
+             [f32(f(y))], ("m", "c"), activation=name, alpha=0.5, beta=2.0,
+             transB=1, **more)
+
+
+def swapped(v, trans, batch):
+    if batch:
+        v = np.moveaxis(v, 0, -2)
+    return np.swapaxes(v, -1, -2) if trans else v
+
+
+def products():
+    for name in ("FusedMatMul", "TransposeMatMul"):
+        a, b = normal(2, 3, 5, 4), normal(2, 3, 5, 6)
+        case(f"{name}_transA", name, {"a": a, "b": b},
+             [swapped(a, 1, 0) @ b], transA=1)
+        b = normal(6, 4)
+        case(f"{name}_transB", name, {"a": a, "b": b},
+             [f32(0.25) * (a @ b.T)], "b", transB=1, alpha=0.25)
+    for ta, ba, tb, bb in itertools.product((0, 1), repeat=4):
+        a = normal(*((4, 2, 3, 5) if ba else (2, 3, 4, 5)))
+        b = normal(*((5, 2, 3, 6) if bb else (2, 3, 5, 6)))
+        if ta:  # rows and columns change places
+            a = np.swapaxes(a, 0 if ba else -2, -1)
+        if tb:
+            b = np.swapaxes(b, 0 if bb else -2, -1)
+        alpha = 1.0 if ta else 0.5
+        y = alpha * (swapped(a, ta, ba).astype(np.float64)
+                     @ swapped(b, tb, bb))
+        for sizes in (True, False):
+            case(f"fused_matmul_{ta}{ba}{tb}{bb}{'' if sizes else '_unknown'}",
+                 "FusedMatMul", {"a": a, "b": b}, [f32(y)], sizes=sizes,
+                 transA=ta, transBatchA=ba, transB=tb, transBatchB=bb,
+                 alpha=alpha)
+    a, b = normal(5), normal(2, 5, 3)
+    case("fused_matmul_list", "FusedMatMul", {"a": a, "b": b}, [a @ b],
+         transA=1)
+
+
+# --- normalization ---------------------------------------------------------
+
+def layer_norm(x, scale, bias=0, epsilon=1e-12):
+    x = np.asarray(x, np.float64)
+    d = x - x.mean(-1, keepdims=True)
+    return f32(d / np.sqrt((d * d).mean(-1, keepdims=True) + epsilon) * scale
+               + bias)
+
+
+def rms_norm(x, scale, epsilon=1e-12):
+    x = np.asarray(x, np.float64)
+    return f32(x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon) * scale)
+
+
+def norms():
+    x, skip = normal(2, 3, 16), normal(2, 3, 16)
+    g, b, bias = normal(16), normal(16), normal(16)
+    const = ("g", "b", "bias")
+    sums = x + skip
+    case("skip_layer_norm", "SkipLayerNormalization",
+         {"x": x, "skip": skip, "g": g, "b": b}, [layer_norm(sums, g, b)],
+         const)
+    case("skip_layer_norm_no_beta", "SkipLayerNormalization",
+         {"x": x, "skip": skip, "g": g}, [layer_norm(sums, g, 0, 0.01)], const,
+         epsilon=0.01)
+    case("skip_layer_norm_sum", "SkipLayerNormalization",
+         {"x": x, "skip": skip, "g": g, "b": b, "bias": bias},
+         [layer_norm(sums + bias, g, b, 1e-5), None, None, sums + bias], const,
+         epsilon=1e-5)
+    case("skip_layer_norm_no_beta_bias", "SkipLayerNormalization",
+         {"x": x, "skip": skip, "g": g, "b": None, "bias": bias},
+         [layer_norm(sums + bias, g), None, None, sums + bias], const)
+    for shape in ((1, 3, 16), (3, 16)):
+        s = normal(*shape)
+        case(f"skip_layer_norm_broadcast_{len(shape)}",
+             "SkipLayerNormalization", {"x": x, "skip": s, "g": g, "b": b},
+             [layer_norm(x + s, g, b)], const)
+    case("skip_simplified", "SkipSimplifiedLayerNormalization",
+         {"x": x, "skip": skip, "g": g}, [rms_norm(sums, g, 1e-6)], const,
+         epsilon=1e-6)
+    case("skip_simplified_sum", "SkipSimplifiedLayerNormalization",
+         {"x": x, "skip": skip, "g": g, "bias": bias},
+         [rms_norm(sums + bias, g), None, None, sums + bias], const)
+    # These two ONNX Runtime puts into ONNX's own domain, below opset 17 too.
+    case("simplified", "SimplifiedLayerNormalization", {"x": x, "g": g},
+         [rms_norm(x, g, 1e-5)], const, domain="", stash_type=1)
+    case("simplified_axis", "SimplifiedLayerNormalization", {"x": x, "g": g},
+         [rms_norm(x, g, 1e-3)], const, domain="", axis=2, epsilon=1e-3)
+    case("layer_norm_old", "LayerNormalization", {"x": x, "g": g, "b": b},
+         [layer_norm(x, g, b, 1e-5)], const, domain="", axis=-1)
+
+
+def embeddings():
+    ids = rng.integers(0, 20, (2, 5)).astype(np.int32)
+    segments = rng.integers(0, 2, (2, 5)).astype(np.int32)
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], np.int32)
+    word, pos, seg = normal(20, 16), normal(9, 16), normal(2, 16)
+    g, b = normal(16), normal(16)
+    tables = {"word": word, "pos": pos}
+    end = {"g": g, "b": b}
+    const = ("word", "pos", "seg", "g", "b")
+    sums = word[ids] + pos[:5]
+    full = sums + seg[segments]
+    lengths = np.array([5, 3], np.int32)
+    both = {"ids": ids, "segments": segments, **tables, "seg": seg, **end}
+    none = {"ids": ids, "segments": None, **tables, "seg": None, **end}
+    op = "EmbedLayerNormalization"
+    zeros = np.zeros(2, np.int32)  # ONNX Runtime wants two outputs
+    case("embed", op, both, [layer_norm(full, g, b), zeros], const)
+    case("embed_mask", op, {**both, "mask": mask},
+         [layer_norm(full, g, b), lengths], const)
+    case("embed_no_segments", op, {**none, "mask": mask},
+         [layer_norm(sums, g, b, 1e-3), lengths, sums], const, epsilon=1e-3)
+    case("embed_sum_only", op, none, [layer_norm(sums, g, b), None, sums],
+         const)
+    for rows in (1, 2):
+        at = rng.integers(0, 9, (rows, 5)).astype(np.int32)
+        case(f"embed_position_ids_{rows}", op,
+             {**both, "mask": None, "at": at},
+             [layer_norm(word[ids] + pos[at] + seg[segments], g, b), zeros],
+             const)
+
+
+# --- attention -------------------------------------------------------------
+
+def heads(x, n):
+    return x.reshape(x.shape[0], x.shape[1], n, -1).transpose(0, 2, 1, 3)
+
+
+def attend(q, k, v, mask=None, bias=None, causal=False, scale=None,
+           filter=FILTER):
+    """q, k, v by head; mask: true where valid, [B,S or 1,T]."""
+    q, k, v = (np.asarray(t, np.float64) for t in (q, k, v))
+    scores = q @ k.swapaxes(-1, -2) * (scale or 1 / math.sqrt(q.shape[-1]))
+    if bias is not None:
+        scores = scores + bias
+    if mask is not None:
+        scores = scores + np.where(mask, 0, filter)[:, None]
+    if causal:
+        s, t = scores.shape[-2:]
+        scores = scores + np.where(np.tri(s, t, t - s), 0, LOWEST)
+    y = softmax(scores) @ v
+    y = y.transpose(0, 2, 1, 3)
+    return f32(y.reshape(y.shape[0], y.shape[1], -1))
+
+
+def masks(b, s, t):
+    """Each form of mask, and what it means: [B,S or 1,T]."""
+    ends = np.arange(t - b + 1, t + 1)[::-1].astype(np.int32)
+    starts = (np.arange(b) % 2).astype(np.int32)
+    at = np.arange(t)
+    till = at < ends[:, None]
+    raw = rng.integers(0, 2, (b, s, t)).astype(np.int32)
+    raw[:, :, 0] = 1
+    square = rng.integers(0, 2, (b, 1, t + 2, t + 2)).astype(np.int32)
+    square[..., 0] = 1
+    return {
+        "ends": (ends, till[:, None]),
+        "ends_starts": (np.concatenate([ends, starts]),
+                        (till & (at >= starts[:, None]))[:, None]),
+        "2d": (till.astype(np.int32), till[:, None]),
+        "3d": (raw, raw > 0),
+        "4d": (square, square[:, 0, t - s:t, :t] > 0),
+    }
+
+
+def attention():
+    b, s, n, h = 3, 4, 2, 8
+    x, w, bias = normal(b, s, 12), normal(12, 3 * n * h) / 3, normal(3 * n * h)
+    qkv = x @ w + bias
+    q, k, v = (heads(t, n) for t in np.split(qkv, 3, -1))
+    base = {"x": x, "w": w, "bias": bias}
+    const = ("w", "bias")
+    op = "Attention"
+    case("attention", op, base, [attend(q, k, v)], const, num_heads=n)
+    case("attention_open_weights", op, base, [attend(q, k, v)], num_heads=n)
+    case("attention_scale", op, base, [attend(q, k, v, scale=0.5)], const,
+         num_heads=n, scale=0.5)
+    case("attention_no_bias", op, {"x": x, "w": w},
+         [attend(*(heads(t, n) for t in np.split(x @ w, 3, -1)))], const,
+         num_heads=n)
+    case("attention_causal", op, base, [attend(q, k, v, causal=True)], const,
+         num_heads=n, unidirectional=1)
+    for name, (mask, means) in masks(b, s, s).items():
+        for causal in (False, True):
+            case(f"attention_mask_{name}{'_causal' if causal else ''}", op,
+                 {**base, "mask": mask},
+                 [attend(q, k, v, means, causal=causal)], const, num_heads=n,
+                 unidirectional=int(causal))
+    mask, means = masks(b, s, s)["2d"]
+    case("attention_filter", op, {**base, "mask": mask},
+         [attend(q, k, v, means, filter=-2.0)], const, num_heads=n,
+         mask_filter_value=-2.0)
+    for shape in ((b, n), (1, n), (b, 1), (1, 1)):
+        more = normal(*shape, s, s)
+        case(f"attention_bias_{shape[0]}_{shape[1]}", op,
+             {**base, "mask": mask, "past": None, "more": more},
+             [attend(q, k, v, means, more)], const, num_heads=n)
+    # v of another size
+    w2, b2 = normal(12, 2 * 16 + 6) / 3, normal(2 * 16 + 6)
+    t = x @ w2 + b2
+    case("attention_sizes", op, {"x": x, "w": w2, "bias": b2},
+         [attend(heads(t[..., :16], n), heads(t[..., 16:32], n),
+                 heads(t[..., 32:], n))], ("w", "bias"), num_heads=n,
+         qkv_hidden_sizes=[16, 16, 6])
+    case("attention_present", op, base,
+         [attend(q, k, v), np.stack([k, v])], const, num_heads=n)
+    for p in (0, 5):
+        past = normal(2, b, n, p, h)
+        kk, vv = (np.concatenate([past[i], t], 2) for i, t in ((0, k), (1, v)))
+        for causal in (False, True):
+            case(f"attention_past_{p}{'_causal' if causal else ''}", op,
+                 {**base, "mask": None, "past": past},
+                 [attend(q, kk, vv, causal=causal), np.stack([kk, vv])], const,
+                 num_heads=n, unidirectional=int(causal))
+    for name, (mask, means) in masks(b, s, s + 5).items():
+        case(f"attention_past_mask_{name}", op,
+             {**base, "mask": mask, "past": past},
+             [attend(q, kk, vv, means, causal=True), np.stack([kk, vv])],
+             const, num_heads=n, unidirectional=1)
+
+
+def multi_head():
+    b, s, t, n, h = 3, 4, 6, 2, 8
+    q, k, v = normal(b, s, n * h), normal(b, t, n * h), normal(b, t, n * 5)
+    base = {"q": q, "k": k, "v": v}
+    by = [heads(i, n) for i in (q, k, v)]
+    op = "MultiHeadAttention"
+    case("mha", op, base, [attend(*by)], num_heads=n)
+    case("mha_scale", op, base, [attend(*by, scale=0.3)], num_heads=n,
+         scale=0.3)
+    bias = normal(n * (h + h + 5))
+    moved = [heads(i + j, n) for i, j in
+             zip((q, k, v), np.split(bias, [n * h, 2 * n * h]))]
+    case("mha_bias", op, {**base, "bias": bias}, [attend(*moved)], "bias",
+         num_heads=n)
+    for name, (mask, means) in masks(b, s, t).items():
+        if name in ("ends", "2d", "3d"):
+            case(f"mha_mask_{name}", op, {**base, "bias": None, "mask": mask},
+                 [attend(*by, means)], num_heads=n)
+    mask, means = masks(b, s, t)["2d"]
+    for shape in ((b, n), (1, n), (b, 1), (1, 1)):
+        more = normal(*shape, s, t)
+        case(f"mha_attention_bias_{shape[0]}_{shape[1]}", op,
+             {**base, "bias": bias, "mask": mask, "more": more},
+             [attend(*moved, means, more)], "bias", num_heads=n)
+    case("mha_causal", op, {"q": q, "k": q, "v": q},
+         [attend(by[0], by[0], by[0], causal=True)], num_heads=n,
+         unidirectional=1)
+    v = normal(b, t, n * h)
+    case("mha_by_head", op, {"q": q, "k": heads(k, n), "v": heads(v, n)},
+         [attend(by[0], by[1], heads(v, n))], num_heads=n)
+    # ONNX Runtime takes packed query, key and value on GPUs only.
+    packed = normal(b, s, n, 3, h)
+    parts = [packed[:, :, :, i].transpose(0, 2, 1, 3) for i in range(3)]
+    case("mha_packed_qkv", op, {"q": packed}, [attend(*parts)], num_heads=n)
+    packed = normal(b, t, n, 2, h)
+    parts = [packed[:, :, :, i].transpose(0, 2, 1, 3) for i in range(2)]
+    case("mha_packed_kv", op, {"q": q, "kv": packed},
+         [attend(by[0], *parts)], num_heads=n)
+    new = [heads(i, n) for i in (q, normal(b, s, n * h), normal(b, s, n * h))]
+    flat = [i.transpose(0, 2, 1, 3).reshape(b, s, -1) for i in new]
+    for p in (0, 5):
+        past = [normal(b, n, p, h) for _ in range(2)]
+        kk, vv = (np.concatenate([past[i], new[1 + i]], 2) for i in (0, 1))
+        for causal in (0, 1):
+            case(f"mha_past_{p}_{causal}", op,
+                 {"q": flat[0], "k": flat[1], "v": flat[2], "bias": None,
+                  "mask": None, "more": None, "pk": past[0], "pv": past[1]},
+                 [attend(new[0], kk, vv, causal=causal), kk, vv],
+                 num_heads=n, unidirectional=causal)
+
+
+for make in (elementwise, fused, products, norms, embeddings, attention,
+             multi_head):
+    make()
