@@ -133,7 +133,7 @@ dft_17(struct upgrade *u, int node, struct err *e)
 
 const struct rule rules_place[] = {
     {"DFT", 17, 19, {OP_DFT, 1, 2, 1, dft_17}},
-    {"Resize", 10, 10, {OP_RESIZE, 2, 2, 1, resize_10}},
+    {"Resize", 6, 10, {OP_RESIZE, 2, 2, 1, resize_10}},
     {"Resize", 11, OPSET_LAST, {OP_RESIZE, 1, 4, 1, resize}},
     {"RoiAlign", 10, 15, {OP_ROI_ALIGN, 3, 3, 1, roi_align_10}},
     {"Upsample", 7, 8, {OP_RESIZE, 1, 1, 1, upsample_7}},
