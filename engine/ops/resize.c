@@ -302,7 +302,7 @@ static void
 set_taps(const struct resize *r, double x, int64_t in, int64_t step,
          struct tap *tap)
 {
-    int64_t first = (int64_t)floor(x) - (r->mode / 2 - 1);
+    int64_t first;
     double sum = 0, weight[CUBIC];
 
     if (r->coordinates == TF_CROP_AND_RESIZE &&
@@ -311,6 +311,9 @@ set_taps(const struct resize *r, double x, int64_t in, int64_t step,
             tap[k] = (struct tap){-1, 0};
         return;
     }
+    /* So far outside all taps are the same edge; and it must be an integer. */
+    x = fmin(fmax(x, -CUBIC), (double)in + CUBIC);
+    first = (int64_t)floor(x) - (r->mode / 2 - 1);
     if (r->mode == NEAREST) {
         tap[0].at = clip(nearest(r->rounding, x), 0, in - 1) * step;
         tap[0].weight = 1;
