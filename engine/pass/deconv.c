@@ -27,7 +27,8 @@ block_of(const struct graph *g, const struct node *n)
     if (w == NULL || w->data == NULL || w->dtype != DTYPE_FLOAT ||
         w->shape.rank != 4 || w->shape.dim[2] != w->shape.dim[3] ||
         w->shape.dim[2] < 2 || attr_int(n, "group", 1) != 1 ||
-        (b != NULL && (b->data == NULL || b->dtype != DTYPE_FLOAT)) ||
+        (b != NULL && (b->data == NULL || b->dtype != DTYPE_FLOAT ||
+                       !shape_equal(&b->shape, &SHAPE(w->shape.dim[1])))) ||
         (strcmp(pad, "NOTSET") != 0 && strcmp(pad, "VALID") != 0) ||
         attr_find(n, "output_shape") != NULL)
         return 0;
