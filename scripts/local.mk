@@ -4,6 +4,7 @@ dist_noinst_SCRIPTS += \
 	scripts/check-layers \
 	scripts/deps \
 	scripts/format \
+	scripts/fuzz \
 	scripts/make-resnet50 \
 	scripts/run \
 	scripts/test \
