@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
 	tests/e2e/programs.py \
+	tests/e2e/pypi.py \
 	tests/e2e/server.py \
 	tests/e2e/test_000_protocol.py \
 	tests/e2e/test_001_infer.py \
@@ -40,10 +41,12 @@ EXTRA_DIST += \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_111_onnx_vectors.py \
 	tests/e2e/test_112_contrib.py \
+	tests/e2e/test_120_quantized_twins.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
 	tests/e2e/test_310_crash.py \
-	tests/e2e/tiny.py
+	tests/e2e/tiny.py \
+	tests/e2e/twins_make.py
 
 # Copies ONNX files for tests/e2e/test_110_onnx_files.py.
 check_PROGRAMS += tests/e2e/onnx_copy
