@@ -14,10 +14,14 @@ DONE, REJECTED, USAGE, BAD_INPUT, UNSUPPORTED = 0, 1, 2, 3, 4
 LIMIT_S = 120
 
 
+def quantctl(*args):
+    return subprocess.run([programs.QUANTCTL, *map(str, args)], text=True,
+                          capture_output=True, timeout=LIMIT_S)
+
+
 def run(*args, code=DONE):
     """Runs quantctl; returns what it printed."""
-    done = subprocess.run([programs.QUANTCTL, *map(str, args)], text=True,
-                          capture_output=True, timeout=LIMIT_S)
+    done = quantctl(*args)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

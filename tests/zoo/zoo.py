@@ -221,10 +221,9 @@ def quantize(entry, path, session, quantctl):
     rng = numpy.random.default_rng(300)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        for name, n in (("calibration", 16), ("validation", 32)):
+        for name, n in (("calibration", 8), ("validation", 8)):
             made = named(session, entry.inputs(rng, n))
-            numpy.savez(folder / f"{name}.npz", **{
-                k: a if entry.batch else a for k, a in made.items()})
+            numpy.savez(folder / f"{name}.npz", **made)
         out = path.with_suffix(".int8")
         try:
             quantctl("quantize", path, "-o", out, "--recipe", "auto",
