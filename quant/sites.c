@@ -145,6 +145,17 @@ is_dequantized(const struct graph *g, int id)
     return n != NULL && n->op == OP_DEQUANTIZE_LINEAR;
 }
 
+/* Is value id what Softmax makes, moved about or not? */
+static bool
+is_distribution(const struct graph *g, int id)
+{
+    const struct node *n = graph_producer(g, id);
+
+    while (n != NULL && role_of(n) == ROLE_MOVE && n->op != OP_CONCAT)
+        n = graph_producer(g, n->in[0]);
+    return n != NULL && n->op == OP_SOFTMAX;
+}
+
 /* Why layer n can't be quantized, or NULL. */
 static const char *
 unfit(const struct graph *g, const struct node *n)
@@ -157,6 +168,10 @@ unfit(const struct graph *g, const struct node *n)
         return "its weights are computed, not constant";
     if (x == NULL || x->data != NULL)
         return "its input is a constant";
+    /* Detectors read the side of a box off it, 0 to 15 cells: in int8 the
+     * numbers 0 to 15 are wrong by a good part of one. */
+    if (is_distribution(g, n->in[0]))
+        return "it takes the mean of a distribution (Softmax)";
     if (w->dtype != DTYPE_FLOAT)
         return "its weights are not float32";
     if (n->op == OP_MATMUL ? w->shape.rank != 2

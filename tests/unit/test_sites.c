@@ -205,6 +205,28 @@ a_float_reader_keeps_a_tensor_float(void **state)
     graph_free(&g);
 }
 
+/* The side of a box as the mean of a distribution, as YOLOv8 has it. */
+static void
+means_of_distributions_stay_float(void **state)
+{
+    struct graph *g = graph_new();
+    int x = net_input(g, "x", SHAPE(1, 3, 8, 8));
+    int a = net_conv(g, "a", x, 3, 16, 3, 1);
+    int s = net_unary(g, OP_SOFTMAX, "s", a);
+    int t = net_unary(g, OP_TRANSPOSE, "t", s);
+    int side = net_conv(g, "side", t, 16, 1, 1, 1);
+    struct sites p;
+
+    (void)state;
+    net_output(g, side);
+    expect(g, &plain, "x");
+    sites_init(&p, g, &plain);
+    assert_string_equal(p.reason[graph_producer(g, side) - g->nodes.at],
+                        "it takes the mean of a distribution (Softmax)");
+    sites_free(&p);
+    graph_free(&g);
+}
+
 static void
 relu_stands_alone_where_nothing_takes_it(void **state)
 {
@@ -369,6 +391,7 @@ main(void)
         cmocka_unit_test(arms_of_a_concat_share_parameters),
         cmocka_unit_test(gates_multiply_integers),
         cmocka_unit_test(a_float_reader_keeps_a_tensor_float),
+        cmocka_unit_test(means_of_distributions_stay_float),
         cmocka_unit_test(relu_stands_alone_where_nothing_takes_it),
         cmocka_unit_test(swish_written_out_is_one_activation),
         cmocka_unit_test(constants_belong_to_the_activation),
