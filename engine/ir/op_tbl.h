@@ -112,9 +112,13 @@ OP(BATCH_NORMALIZATION, "", "BatchNormalization", 15, 5, 5, 1, norm_infer)
 OP(GROUP_NORMALIZATION, "", "GroupNormalization", 21, 3, 3, 1, group_norm_infer)
 OP(INSTANCE_NORMALIZATION, "", "InstanceNormalization", 6, 3, 3, 1, norm_infer)
 OP(LAYER_NORMALIZATION, "", "LayerNormalization", 17, 2, 3, 3, layer_norm_infer)
+OP(RMS_NORMALIZATION, "", "RMSNormalization", 23, 2, 2, 1, layer_norm_infer)
 OP(LRN, "", "LRN", 13, 1, 1, 1, norm_infer)
 /* loss.c */
 OP(NEGATIVE_LOG_LIKELIHOOD_LOSS, "", "NegativeLogLikelihoodLoss", 13, 2, 3, 1, nll_loss_infer)
+/* attention_onnx.c, rotary.c */
+OP(ATTENTION, "", "Attention", 23, 3, 7, 4, attention_infer)
+OP(ROTARY_EMBEDDING, "", "RotaryEmbedding", 23, 3, 4, 1, rotary_infer)
 /* recurrent.c */
 OP(GRU, "", "GRU", 14, 3, 6, 2, recurrent_infer)
 OP(LSTM, "", "LSTM", 14, 3, 8, 3, recurrent_infer)

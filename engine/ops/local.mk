@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libops.a
 libops_a_SOURCES = \
 	engine/ops/attention.c \
+	engine/ops/attention_onnx.c \
 	engine/ops/binary.c \
 	engine/ops/cast.c \
 	engine/ops/concat.c \
@@ -34,6 +35,7 @@ libops_a_SOURCES = \
 	engine/ops/resize.c \
 	engine/ops/roi.c \
 	engine/ops/rule.c engine/ops/rule.h \
+	engine/ops/rotary.c \
 	engine/ops/scatter.c \
 	engine/ops/select.c \
 	engine/ops/shape.c \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * BatchNormalization (inference), GroupNormalization, InstanceNormalization,
- * LayerNormalization, LRN.  Means and variances are summed in double precision.
+ * LayerNormalization, RMSNormalization, LRN.  Means and variances are summed in
+ * double precision.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -93,6 +94,18 @@ group_norm_infer(struct graph *g, struct node *n, struct err *e)
     if (rule_shape(g, n, 2, scale, e) != 0)
         return e->code;
     return rule_out(g, n, 0, x->dtype, &x->shape, e);
+}
+
+/* RMSNormalization goes by the squares as they are, with a mean of 0. */
+static void
+mean_square(const float *x, int64_t n, double *mean, double *square)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * x[i];
+    *mean = 0;
+    *square = sum / (double)n;
 }
 
 static void
@@ -237,7 +250,10 @@ layer_norm_run(const struct step *s, void *const *io, void *scratch,
     for (int64_t r = 0; r < rows; r++, x += tail) {
         double mean, variance, by;
 
-        mean_variance(x, tail, &mean, &variance);
+        if (s->node->op == OP_RMS_NORMALIZATION)
+            mean_square(x, tail, &mean, &variance);
+        else
+            mean_variance(x, tail, &mean, &variance);
         by = 1 / sqrt(variance + epsilon);
         for (int64_t i = 0; i < tail; i++) {
             double v =
@@ -302,4 +318,5 @@ KERNEL_FLOATS(INSTANCE_NORMALIZATION, "instance_norm", floats_nothing,
               instance_norm_run);
 KERNEL_FLOATS(LAYER_NORMALIZATION, "layer_norm", floats_nothing,
               layer_norm_run);
+KERNEL_FLOATS(RMS_NORMALIZATION, "rms_norm", floats_nothing, layer_norm_run);
 KERNEL_FLOATS(LRN, "lrn", floats_nothing, lrn_run);
