@@ -36,11 +36,12 @@ graph_simplify(struct graph *g, struct err *e)
 int
 pass_plan(struct graph *g, struct err *e)
 {
-    /* Operators of one node before those that look for them. */
+    /* What an If has left behind goes; then operators of one node before
+     * those that look for them. */
     static pass_fn *const passes[] = {
-        pass_cast,     pass_expand,  pass_layer_norm,
-        pass_compound, pass_unwrap,  pass_attention,
-        pass_mean,     pass_integer, pass_fuse,
+        pass_identity, pass_cast,   pass_expand,    pass_layer_norm,
+        pass_compound, pass_unwrap, pass_attention, pass_mean,
+        pass_integer,  pass_fuse,
     };
 
     return run(g, passes, sizeof passes / sizeof passes[0], e);

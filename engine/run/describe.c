@@ -115,10 +115,13 @@ static int
 run_once(struct model *m, struct session *s, const struct shape *shapes,
          struct err *e)
 {
+    int rc;
+
     for (int i = 0; i < model_n_inputs(m); i++)
         batch_make_up(session_input(s, i), model_input(m, i)->dtype,
                       shape_n(&shapes[i]), (uint32_t)i + 1);
-    return session_run(s, e) == ERR_INVALID ? 0 : e->code;
+    rc = session_run(s, e);
+    return rc == ERR_INVALID ? 0 : rc;
 }
 
 int
