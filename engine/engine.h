@@ -165,6 +165,8 @@ struct model_step {
     const char *precision;     /* "float32", "int8", "int64", ... */
     const char *note;          /* why not int8, or NULL */
     struct shape shape;        /* of the first output */
+    int depth;                 /* > 0: of a body of the If, Loop or Scan before
+                                  with a smaller one */
 };
 
 /*
@@ -204,7 +206,8 @@ const struct tensor *session_output(const struct session *s, int i);
 
 /*
  * Where the time of one run goes: from here on each run adds up to ns[i] for
- * step i (as model_describe counts them); NULL ends it.
+ * step i (as model_describe counts them, but for those of bodies); NULL ends
+ * it.
  */
 void session_profile(struct session *s, unsigned long *ns, int n_steps);
 

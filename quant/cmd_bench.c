@@ -65,6 +65,8 @@ close_subject(struct subject *s)
 static void
 add_step(void *arg, const struct model_step *s)
 {
+    if (s->depth > 0) /* its time is in that of the node around */
+        return;
     json_array_append_new(arg, json_pack("{s:o, s:s, s:s, s:s, s:s}", "node",
                                          cmd_text(s->node), "op", s->op,
                                          "fused", s->fused, "impl", s->impl,

@@ -28,10 +28,11 @@ each_step(void *arg, const struct model_step *s)
     coverage_add(&in->coverage, s);
     json_array_append_new(
         in->steps,
-        json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "node",
+        json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i}", "node",
                   cmd_text(s->node), "op", s->op, "fused", s->fused, "kernel",
                   s->kernel, "impl", s->impl, "precision", s->precision,
-                  "shape", cmd_shape(&s->shape), "note", cmd_text(s->note)));
+                  "shape", cmd_shape(&s->shape), "note", cmd_text(s->note),
+                  "depth", s->depth));
 }
 
 static json_t *
@@ -90,6 +91,15 @@ print_io(const char *what, const struct model *m, int n,
 }
 
 /* Widths of the table's columns, from what they will hold. */
+/* Bodies of If, Loop and Scan stand to the right of their node. */
+static int
+step_indent(const json_t *row)
+{
+    int depth = (int)json_integer_value(json_object_get(row, "depth"));
+
+    return 2 * (depth < 8 ? depth : 8);
+}
+
 static int
 width(const json_t *rows, const char *key, int most)
 {
@@ -101,6 +111,8 @@ width(const json_t *rows, const char *key, int most)
     {
         int n = (int)json_string_length(json_object_get(row, key));
 
+        if (strcmp(key, "node") == 0)
+            n += step_indent(row);
         w = n > w ? n : w;
     }
     return w < most ? w : most;
@@ -126,9 +138,12 @@ print_steps(const struct inspection *in)
         const json_t *note = json_object_get(row, "note"), *d;
         size_t k;
 
-        for (k = 0; k < N; k++)
-            printf("%-*.*s  ", w[k], w[k],
+        for (k = 0; k < N; k++) {
+            int by = k == 0 ? step_indent(row) : 0;
+
+            printf("%*s%-*.*s  ", by, "", w[k] - by, w[k] - by,
                    json_string_value(json_object_get(row, keys[k])));
+        }
         json_array_foreach(json_object_get(row, "shape"), k, d) printf(
             "%s%lld", k > 0 ? "x" : "", (long long)json_integer_value(d));
         if (json_is_string(note))

@@ -64,6 +64,12 @@ control_free(struct control **c)
     *c = NULL;
 }
 
+const struct session *
+control_session(const struct control *c, int k)
+{
+    return c->sessions[k];
+}
+
 static size_t
 bytes_of(const struct tensor *t)
 {

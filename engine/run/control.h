@@ -14,6 +14,9 @@ struct control;
 struct control *control_new(struct model *const *bodies, struct quota *q);
 void control_free(struct control **c);
 
+/* The session of body k, or NULL when it has not run yet. */
+const struct session *control_session(const struct control *c, int k);
+
 /*
  * Runs node n with now[], tensors by value id, and sets those of its outputs;
  * their bytes are those of c until the next call.

@@ -69,7 +69,11 @@ describe_step(const struct step *s, struct model_step *out, char *fused)
     };
 }
 
-/* A node that runs by itself; its bodies are not looked into. */
+struct teller {
+    void (*each)(void *arg, const struct model_step *s);
+    void *arg;
+};
+
 static void
 describe_alone(const struct session *s, const struct node *n,
                struct model_step *out)
@@ -84,16 +88,21 @@ describe_alone(const struct session *s, const struct node *n,
         .impl = "",
         .fused = "",
         .precision = dtype_name(t == NULL ? DTYPE_NONE : t->dtype),
-        .note = "data decide its shape",
+        .note = op_is_control(n->op) ? "data decide what runs"
+                                     : "data decide its shape",
     };
     if (t != NULL)
         out->shape = t->shape;
 }
 
+static void describe(const struct session *s, int depth,
+                     const struct teller *to);
+
 static void
-describe_stage(const struct model *m, const struct session *session, int k,
-               void (*each)(void *arg, const struct model_step *s), void *arg)
+describe_stage(const struct session *session, int k, int depth,
+               const struct teller *to)
 {
+    const struct model *m = session_model(session);
     const struct plan *p = session_plan(session, k);
     const struct stage *st = &m->stages.at[k];
     struct model_step s;
@@ -102,12 +111,27 @@ describe_stage(const struct model *m, const struct session *session, int k,
         char fused[FUSED_TEXT];
 
         describe_step(&p->steps[i], &s, fused);
-        each(arg, &s);
+        s.depth = depth;
+        to->each(to->arg, &s);
     }
     for (size_t i = 0; i < st->nodes.n; i++) {
-        describe_alone(session, &m->graph->nodes.at[st->nodes.at[i]], &s);
-        each(arg, &s);
+        int node = st->nodes.at[i];
+
+        describe_alone(session, &m->graph->nodes.at[node], &s);
+        s.depth = depth;
+        to->each(to->arg, &s);
+        for (int b = 0; b < 2; b++)
+            if (op_is_control(m->graph->nodes.at[node].op) &&
+                session_body(session, node, b) != NULL)
+                describe(session_body(session, node, b), depth + 1, to);
     }
+}
+
+static void
+describe(const struct session *s, int depth, const struct teller *to)
+{
+    for (int k = 0; k < session_model(s)->stages.n; k++)
+        describe_stage(s, k, depth, to);
 }
 
 /* Later stages get their shapes from a run, with data made up. */
@@ -142,8 +166,8 @@ model_describe(struct model *m, const struct shape *shapes,
     rc = session_shape(s, mine, e);
     if (rc == 0 && model_is_staged(m))
         rc = run_once(m, s, mine, e);
-    for (int k = 0; rc == 0 && k < m->stages.n; k++)
-        describe_stage(m, s, k, each, arg);
+    if (rc == 0)
+        describe(s, 0, &(struct teller){each, arg});
     session_free(&s);
     mem_free(mine);
     return rc;

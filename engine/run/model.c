@@ -289,26 +289,27 @@ model_output(const struct model *m, int i)
 }
 
 static void
-add_plans(struct model *m, struct model_memory *out)
+add_memory(struct model *m, struct model_memory *out)
 {
+    const struct graph *g = m->graph;
+
+    for (size_t i = 0; i < g->values.n; i++)
+        if (g->values.at[i].data != NULL && graph_uses(g, (int)i, NULL) > 0)
+            out->weights += shape_n(&g->values.at[i].shape) *
+                            dtype_size(g->values.at[i].dtype);
     for (int i = 0; i < m->stages.n; i++)
         out->plans += plans_bytes(&m->plans[i]);
-    for (size_t i = 0; m->bodies != NULL && i < m->graph->nodes.n; i++)
+    for (size_t i = 0; m->bodies != NULL && i < g->nodes.n; i++)
         for (int k = 0; k < 2; k++)
             if (m->bodies[i][k] != NULL)
-                add_plans(m->bodies[i][k], out);
+                add_memory(m->bodies[i][k], out);
 }
 
 void
 model_memory(const struct model *m, struct model_memory *out)
 {
     *out = (struct model_memory){.packed = weights_bytes(m->weights)};
-    for (size_t i = 0; i < m->graph->values.n; i++)
-        if (m->graph->values.at[i].data != NULL &&
-            graph_uses(m->graph, (int)i, NULL) > 0)
-            out->weights += shape_n(&m->graph->values.at[i].shape) *
-                            dtype_size(m->graph->values.at[i].dtype);
-    add_plans((struct model *)m, out); /* for its locks only */
+    add_memory((struct model *)m, out); /* for its locks only */
 }
 
 static void

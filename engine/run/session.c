@@ -99,6 +99,19 @@ session_bare(struct model *m)
     return session_alloc(m, NULL);
 }
 
+const struct model *
+session_model(const struct session *s)
+{
+    return s->model;
+}
+
+const struct session *
+session_body(const struct session *s, int node, int k)
+{
+    return s->control[node] == NULL ? NULL
+                                    : control_session(s->control[node], k);
+}
+
 const struct plan *
 session_plan(const struct session *s, int k)
 {

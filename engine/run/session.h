@@ -19,6 +19,12 @@ int session_shape_as(struct session *s, const struct tensor *in, struct err *e);
 /* A session that has bound nothing yet. */
 struct session *session_bare(struct model *m);
 
+/* What it runs. */
+const struct model *session_model(const struct session *s);
+
+/* The session of body k of control flow node `node`; NULL: it never ran. */
+const struct session *session_body(const struct session *s, int node, int k);
+
 /* The plan that stage k was shaped for last, or NULL. */
 const struct plan *session_plan(const struct session *s, int k);
 
