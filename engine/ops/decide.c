@@ -23,6 +23,7 @@ ops_deciding_inputs(enum op op)
     case OP_HANN_WINDOW:
     case OP_NON_ZERO:
         return IN0;
+    case OP_CENTER_CROP_PAD:
     case OP_COMPRESS:
     case OP_EXPAND:
     case OP_ONE_HOT:
@@ -43,8 +44,12 @@ ops_deciding_inputs(enum op op)
     case OP_TOP_K:
     case OP_UNSQUEEZE:
         return IN1;
+    case OP_MAX_UNPOOL:
+        return IN2;
     case OP_DFT:
         return IN1 | IN2;
+    case OP_MEL_WEIGHT_MATRIX:
+        return IN0 | IN1;
     case OP_PAD:
         return IN1 | IN3;
     case OP_STFT:

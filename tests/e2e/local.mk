@@ -38,7 +38,7 @@ EXTRA_DIST += \
 	tests/e2e/test_102_qdq_steps.py \
 	tests/e2e/test_103_no_vnni.py \
 	tests/e2e/test_104_grown.py \
-	tests/e2e/test_105_control_flow.py \
+	tests/e2e/test_106_control_flow.py \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_111_onnx_vectors.py \
 	tests/e2e/test_112_contrib.py \
