@@ -14,7 +14,6 @@
 
 #include "base/mem.h"
 #include "engine/dnn/desc.h"
-#include "engine/dnn/func.h"
 #include "engine/dnn/grid.h"
 #include "engine/dnn/kernels.h"
 #include "engine/dnn/row.h"
@@ -99,7 +98,10 @@ struct lane {
     const struct attend *p;
     void *const *io;
     float *k, *v, *q, *scores, *out;
-    int64_t unit;
+    /* Where the unit's matrices begin. */
+    const float *from;
+    float *to;
+    int64_t mask_at[ATTENTION_MAX_MASKS];
 };
 
 /* y = x where the bool is `keep`, else fill. */
@@ -122,8 +124,7 @@ mask_row(const struct lane *l, int m, int64_t i, float *x)
     const struct attention *a = l->p->a;
     const struct attention_mask *mask = &a->mask[m];
     const int64_t step = mask->at.stride[a->n_lead + 1];
-    const int64_t at =
-        attention_at(a, &mask->at, l->unit) + i * mask->at.stride[a->n_lead];
+    const int64_t at = l->mask_at[m] + i * mask->at.stride[a->n_lead];
     const float *f;
 
     if (mask->op == OP_WHERE) {
@@ -147,10 +148,9 @@ load_q(const struct lane *l, int64_t from, int64_t n)
     const struct attention *a = l->p->a;
     const int64_t row = a->q.stride[a->n_lead],
                   step = a->q.stride[a->n_lead + 1];
-    const float *q = (const float *)l->io[0] + attention_at(a, &a->q, l->unit);
 
     for (int64_t i = 0; i < n; i++) {
-        const float *x = q + (from + i) * row;
+        const float *x = l->from + (from + i) * row;
         float *to = l->q + i * a->depth;
 
         if (step == 1) {
@@ -164,23 +164,22 @@ load_q(const struct lane *l, int64_t from, int64_t n)
 
 /* Output row i, whose sums are y and whose exponentials add up to `sum`. */
 static void
-store_y(const struct lane *l, void *out, int64_t i, const float *y, float sum)
+store_y(const struct lane *l, int64_t i, const float *y, float sum)
 {
     const struct attention *a = l->p->a;
     const int64_t step = a->y.stride[a->n_lead + 1];
-    float *to = (float *)out + attention_at(a, &a->y, l->unit) +
-                i * a->y.stride[a->n_lead];
+    float *to = l->to + i * a->y.stride[a->n_lead], by = 1 / sum;
 
     if (step == 1) {
-        row_binary(OP_DIV, to, y, 1, &sum, 0, a->width);
+        row_binary(OP_MUL, to, y, 1, &by, 0, a->width);
         return;
     }
     for (int64_t c = 0; c < a->width; c++)
-        to[c * step] = y[c] / sum;
+        to[c * step] = y[c] * by;
 }
 
 static void
-block_of_rows(const struct lane *l, void *out, int64_t from, int64_t n)
+block_of_rows(const struct lane *l, int64_t from, int64_t n)
 {
     const struct attend *p = l->p;
     const struct attention *a = p->a;
@@ -193,18 +192,18 @@ block_of_rows(const struct lane *l, void *out, int64_t from, int64_t n)
 
         for (int m = 0; m < a->n_masks; m++)
             mask_row(l, m, from + i, x);
-        sum[i] = func_exp_sum(x, func_max(x, a->cols), a->cols);
+        sum[i] = tile_soften(x, a->cols);
     }
     tile_mul(l->out, p->width, l->scores, p->cols, l->v, n, a->width, a->cols,
              0);
     for (int64_t i = 0; i < n; i++)
-        store_y(l, out, from + i, l->out + i * p->width, sum[i]);
+        store_y(l, from + i, l->out + i * p->width, sum[i]);
 }
 
 struct run {
     const struct attend *p;
     void *const *io;
-    void *out;
+    float *out;
     float *memory;
 };
 
@@ -226,13 +225,17 @@ run_lane(void *arg, int64_t lane)
         .out = memory + p->out,
     };
 
-    for (l.unit = lane; l.unit < p->units; l.unit += p->lanes) {
-        tile_pack(l.k, (const float *)r->io[1] + attention_at(a, &a->k, l.unit),
+    for (int64_t unit = lane; unit < p->units; unit += p->lanes) {
+        l.from = (const float *)r->io[0] + attention_at(a, &a->q, unit);
+        l.to = r->out + attention_at(a, &a->y, unit);
+        for (int m = 0; m < a->n_masks; m++)
+            l.mask_at[m] = attention_at(a, &a->mask[m].at, unit);
+        tile_pack(l.k, (const float *)r->io[1] + attention_at(a, &a->k, unit),
                   a->k.stride[n + 1], a->k.stride[n], a->depth, a->cols);
-        tile_pack(l.v, (const float *)r->io[2] + attention_at(a, &a->v, l.unit),
+        tile_pack(l.v, (const float *)r->io[2] + attention_at(a, &a->v, unit),
                   a->v.stride[n], a->v.stride[n + 1], a->cols, a->width);
         for (int64_t i = 0; i < a->rows; i += p->block)
-            block_of_rows(&l, r->out, i,
+            block_of_rows(&l, i,
                           a->rows - i < p->block ? a->rows - i : p->block);
     }
 }

@@ -68,32 +68,6 @@ tanhs_body(float *y, const float *x, int64_t n)
 }
 VARIANTS(tanhs, (float *y, const float *x, int64_t n), (y, x, n))
 
-INLINE void
-exps_body(float *y, float max, int64_t n, float *out)
-{
-    float sum = 0;
-
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++) {
-        y[i] = exp_of(y[i] - max);
-        sum += y[i];
-    }
-    *out = sum;
-}
-VARIANTS(exps, (float *y, float max, int64_t n, float *out), (y, max, n, out))
-
-INLINE void
-largest_body(const float *x, int64_t n, float *out)
-{
-    float max = -INFINITY;
-
-#pragma omp simd reduction(max : max)
-    for (int64_t i = 0; i < n; i++)
-        max = x[i] > max ? x[i] : max;
-    *out = max;
-}
-VARIANTS(largest, (const float *x, int64_t n, float *out), (x, n, out))
-
 void
 func_sigmoid(float *y, const float *x, int64_t n)
 {
@@ -104,22 +78,4 @@ void
 func_tanh(float *y, const float *x, int64_t n)
 {
     tanhs(y, x, n);
-}
-
-float
-func_exp_sum(float *y, float max, int64_t n)
-{
-    float sum;
-
-    exps(y, max, n, &sum);
-    return sum;
-}
-
-float
-func_max(const float *x, int64_t n)
-{
-    float max;
-
-    largest(x, n, &max);
-    return max;
 }

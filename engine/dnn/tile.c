@@ -7,6 +7,7 @@
  */
 #include "engine/dnn/tile.h"
 
+#include <math.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -26,6 +27,16 @@
 #define SET1 _mm512_set1_ps
 #define FMA _mm512_fmadd_ps
 #define ZERO _mm512_setzero_ps
+#define ADD _mm512_add_ps
+#define SUB _mm512_sub_ps
+#define MUL _mm512_mul_ps
+#define MAX _mm512_max_ps /* the second when one is NaN */
+#define SHIFT(y, t)                                                            \
+    _mm512_castsi512_ps(                                                       \
+        _mm512_add_epi32(_mm512_castps_si512(y),                               \
+                         _mm512_slli_epi32(_mm512_castps_si512(t), 23)))
+#define UNLESS(x, low, y)                                                      \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ), y)
 #include "engine/dnn/tile_body.h"
 #undef TARGET
 #undef NAME
@@ -37,6 +48,12 @@
 #undef SET1
 #undef FMA
 #undef ZERO
+#undef ADD
+#undef SUB
+#undef MUL
+#undef MAX
+#undef SHIFT
+#undef UNLESS
 
 #define TARGET TARGET_256
 #define NAME(x) x##_256
@@ -48,6 +65,15 @@
 #define SET1 _mm256_set1_ps
 #define FMA _mm256_fmadd_ps
 #define ZERO _mm256_setzero_ps
+#define ADD _mm256_add_ps
+#define SUB _mm256_sub_ps
+#define MUL _mm256_mul_ps
+#define MAX _mm256_max_ps
+#define SHIFT(y, t)                                                            \
+    _mm256_castsi256_ps(                                                       \
+        _mm256_add_epi32(_mm256_castps_si256(y),                               \
+                         _mm256_slli_epi32(_mm256_castps_si256(t), 23)))
+#define UNLESS(x, low, y) _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLT_UQ), y)
 #include "engine/dnn/tile_body.h"
 #undef TARGET
 #undef NAME
@@ -59,10 +85,17 @@
 #undef SET1
 #undef FMA
 #undef ZERO
+#undef ADD
+#undef SUB
+#undef MUL
+#undef MAX
+#undef SHIFT
+#undef UNLESS
 #endif
 
 /* The baseline: four floats, which all 64-bit machines have. */
 typedef float four __attribute__((vector_size(16)));
+typedef uint32_t bits __attribute__((vector_size(16)));
 
 static inline four
 four_load(const float *p)
@@ -79,6 +112,14 @@ four_store(float *p, four v)
     memcpy(p, &v, sizeof v);
 }
 
+static inline four
+four_max(four x, four y)
+{
+    bits m = (bits)(x > y);
+
+    return (four)(((bits)x & m) | ((bits)y & ~m));
+}
+
 #define TARGET
 #define NAME(x) x##_any
 #define VECTOR four
@@ -89,6 +130,12 @@ four_store(float *p, four v)
 #define SET1(x) ((four){(x), (x), (x), (x)})
 #define FMA(x, y, z) ((x) * (y) + (z))
 #define ZERO() ((four){0})
+#define ADD(x, y) ((x) + (y))
+#define SUB(x, y) ((x) - (y))
+#define MUL(x, y) ((x) * (y))
+#define MAX four_max
+#define SHIFT(y, t) ((four)((bits)(y) + ((bits)(t) << 23)))
+#define UNLESS(x, low, y) ((four)((bits)(y) & ~(bits)((x) < (low))))
 #include "engine/dnn/tile_body.h"
 
 struct variant {
@@ -96,16 +143,17 @@ struct variant {
     int64_t width;
     void (*mul)(float *c, int64_t c_step, const float *a, int64_t a_step,
                 const float *b, int64_t m, int64_t n, int64_t k, int add);
+    float (*soften)(float *x, int64_t n);
 };
 
 static const struct variant *
 variant(void)
 {
 #if defined(__x86_64__)
-    static const struct variant wide = {"avx512", 32, mul_512};
-    static const struct variant middle = {"avx2", 16, mul_256};
+    static const struct variant wide = {"avx512", 32, product_512, soften_512};
+    static const struct variant middle = {"avx2", 16, product_256, soften_256};
 #endif
-    static const struct variant any = {"plain", 8, mul_any};
+    static const struct variant any = {"plain", 8, product_any, soften_any};
 
 #if defined(__x86_64__)
     if (HAS_512)
@@ -160,4 +208,14 @@ tile_mul(float *c, int64_t c_step, const float *a, int64_t a_step,
          const float *packed, int64_t m, int64_t n, int64_t k, int add)
 {
     variant()->mul(c, c_step, a, a_step, packed, m, n, k, add);
+}
+
+float
+tile_soften(float *x, int64_t n)
+{
+    const int64_t end = tile_columns(n);
+
+    for (int64_t j = n; j < end; j++)
+        x[j] = -INFINITY;
+    return variant()->soften(x, end);
 }

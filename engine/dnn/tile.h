@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* n rounded up to whole panels: the columns that tile_mul() writes. */
+/* n rounded up to whole panels: the columns that tile_mul() may write. */
 int64_t tile_columns(int64_t n);
 
 /*
@@ -25,10 +25,17 @@ void tile_pack(float *packed, const float *b, int64_t k_step, int64_t n_step,
 
 /*
  * c[i * c_step + j] = sum over p of a[i * a_step + p] * b[p][j], for i < m,
- * j < tile_columns(n); with `add`, plus what is there.
+ * j < n; with `add`, plus what is there.  Columns behind n, up to
+ * tile_columns(n), are written, to no purpose.
  */
 void tile_mul(float *c, int64_t c_step, const float *a, int64_t a_step,
               const float *packed, int64_t m, int64_t n, int64_t k, int add);
+
+/*
+ * x[j] = exp(x[j] - the largest of them) for j < n, n > 0, and 0 behind them up
+ * to tile_columns(n).  Returns the sum.
+ */
+float tile_soften(float *x, int64_t n);
 
 /* "avx512", "avx2" or "plain". */
 const char *tile_isa(void);
