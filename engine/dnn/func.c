@@ -54,28 +54,78 @@ tanh_of(float x)
     return a < 0.625f ? p : e;
 }
 
-INLINE void
-sigmoids_body(float *y, const float *x, int64_t n)
+INLINE float
+sigmoid_of(float x)
 {
-    SIMD for (int64_t i = 0; i < n; i++) y[i] = 1 / (1 + exp_of(-x[i]));
+    return 1 / (1 + exp_of(-x));
 }
-VARIANTS(sigmoids, (float *y, const float *x, int64_t n), (y, x, n))
+
+INLINE float
+clipped(float x, float clip)
+{
+    x = x > clip ? clip : x;
+    return x < -clip ? -clip : x;
+}
 
 INLINE void
-tanhs_body(float *y, const float *x, int64_t n)
+lstm_body(const float *gate, float *restrict c, float *restrict h, float clip,
+          int64_t n)
 {
-    SIMD for (int64_t i = 0; i < n; i++) y[i] = tanh_of(x[i]);
+    SIMD for (int64_t k = 0; k < n; k++)
+    {
+        float i = sigmoid_of(clipped(gate[k], clip));
+        float o = sigmoid_of(clipped(gate[n + k], clip));
+        float f = sigmoid_of(clipped(gate[2 * n + k], clip));
+        float g = tanh_of(clipped(gate[3 * n + k], clip));
+
+        c[k] = f * c[k] + i * g;
+        h[k] = o * tanh_of(c[k]);
+    }
 }
-VARIANTS(tanhs, (float *y, const float *x, int64_t n), (y, x, n))
+VARIANTS(lstm,
+         (const float *gate, float *restrict c, float *restrict h, float clip,
+          int64_t n),
+         (gate, c, h, clip, n))
+
+INLINE void
+gru_gates_body(float *restrict z, float *restrict r, float clip, int64_t n)
+{
+    SIMD for (int64_t k = 0; k < n; k++)
+    {
+        z[k] = sigmoid_of(clipped(z[k], clip));
+        r[k] = sigmoid_of(clipped(r[k], clip));
+    }
+}
+VARIANTS(gru_gates,
+         (float *restrict z, float *restrict r, float clip, int64_t n),
+         (z, r, clip, n))
+
+INLINE void
+gru_body(const float *z, const float *new, float *restrict h, float clip,
+         int64_t n)
+{
+    SIMD for (int64_t k = 0; k < n; k++) h[k] =
+        (1 - z[k]) * tanh_of(clipped(new[k], clip)) + z[k] * h[k];
+}
+VARIANTS(gru,
+         (const float *z, const float *new, float *restrict h, float clip,
+          int64_t n),
+         (z, new, h, clip, n))
 
 void
-func_sigmoid(float *y, const float *x, int64_t n)
+func_lstm(const float *gate, float *c, float *h, float clip, int64_t n)
 {
-    sigmoids(y, x, n);
+    lstm(gate, c, h, clip, n);
 }
 
 void
-func_tanh(float *y, const float *x, int64_t n)
+func_gru_gates(float *z, float *r, float clip, int64_t n)
 {
-    tanhs(y, x, n);
+    gru_gates(z, r, clip, n);
+}
+
+void
+func_gru(const float *z, const float *new, float *h, float clip, int64_t n)
+{
+    gru(z, new, h, clip, n);
 }

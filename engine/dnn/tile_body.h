@@ -63,8 +63,14 @@ PANEL(int V, float *c, int64_t c_step, const float *a, int64_t a_step,
               add);
     for (; i + 4 <= m; i += 4)
         BLOCK(4, V, c + i * c_step, c_step, a + i * a_step, a_step, b, k, add);
-    for (; i < m; i++)
-        BLOCK(1, V, c + i * c_step, c_step, a + i * a_step, a_step, b, k, add);
+    c += i * c_step;
+    a += i * a_step;
+    if (m - i == 3)
+        BLOCK(3, V, c, c_step, a, a_step, b, k, add);
+    else if (m - i == 2)
+        BLOCK(2, V, c, c_step, a, a_step, b, k, add);
+    else if (m - i == 1)
+        BLOCK(1, V, c, c_step, a, a_step, b, k, add);
 }
 
 /* One row by four panels: with one, the additions would wait for each other. */

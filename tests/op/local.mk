@@ -8,6 +8,7 @@ op_tests += tests/op/test_dnn_int
 op_tests += tests/op/test_dnn_layers
 op_tests += tests/op/test_dnn_random
 op_tests += tests/op/test_types
+op_tests += tests/op/test_dnn_recurrent
 op_tests += tests/op/test_dnn_zero
 op_tests += tests/unit/test_binary
 op_tests += tests/unit/test_cast
