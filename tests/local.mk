@@ -5,6 +5,7 @@ if HAVE_CMOCKA
 unit_tests += tests/unit/test_api
 unit_tests += tests/unit/test_auth
 unit_tests += tests/unit/test_config
+unit_tests += tests/unit/test_control
 unit_tests += tests/unit/test_data
 unit_tests += tests/unit/test_emit
 unit_tests += tests/unit/test_histogram
@@ -43,6 +44,7 @@ include tests/op/local.mk
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
+tests_unit_test_control_LDADD = $(ENGINE_A) $(ENGINE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_data_LDADD = libquant.a libir.a libbase.a $(NETTLE_LIBS) \
 	$(LIBZIP_LIBS) $(CMOCKA_LIBS) -lm
 tests_unit_test_judge_LDADD = libquant.a libir.a libbase.a $(CMOCKA_LIBS) -lm
