@@ -12,10 +12,15 @@
  * one channel is enough when there is one group; with several, oneDNN is fast
  * only with as many as there are.  What is left is done here, place by place:
  * scale, bias, posts, the quantized output.
+ *
+ * Depthwise, p may differ by channel, and so may the scale: then the primitive
+ * sums x w, and what p takes away, - p sum (w - q), is a matter of weights and
+ * of the edges.
  */
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/dnn/border.h"
 #include "engine/dnn/call.h"
 #include "engine/dnn/conv.h"
 #include "engine/dnn/desc.h"
@@ -31,6 +36,7 @@ struct sums {
     int64_t rows, channels;
     int64_t windows;     /* channels of ones: 1, or as many */
     int32_t *w_zero;     /* by channel */
+    struct border edge;  /* what p takes away, when it differs by channel */
     float *scale, *bias; /* of Conv; the others have inputs for them */
     int n_scales;
     bool by_row, zero_at_run;
@@ -79,6 +85,16 @@ weight_zeros(const struct graph *g, const struct node *n, int32_t *zero,
     return true;
 }
 
+/* Several scales of the input: one an output channel, too. */
+static bool
+depthwise(const struct graph *g, const struct node *n, const struct qparam *q)
+{
+    const struct shape *w = &node_in(g, n, 1)->shape;
+
+    return q->axis == 1 && w->dim[1] == 1 && w->dim[0] == q->n &&
+           attr_int(n, "group", 1) == q->n;
+}
+
 static const char *
 fault(const struct graph *g, const struct node *n)
 {
@@ -90,26 +106,41 @@ fault(const struct graph *g, const struct node *n)
 
     if (!dtype_is_8bit(x->dtype) || !dtype_is_8bit(w->dtype))
         return "types";
-    if (n->op == OP_CONV && (xq == NULL || wq == NULL || xq->n != 1 ||
-                             (wq->n != 1 && wq->axis != 0)))
+    if (n->op == OP_CONV &&
+        (xq == NULL || wq == NULL || (wq->n != 1 && wq->axis != 0)))
         return "scales";
+    if (n->op == OP_CONV && xq->n != 1 && !depthwise(g, n, xq))
+        return "per-channel activation scale";
     if (x->dtype == DTYPE_INT8 && !prim_has_vnni())
         return "int8 input is inexact on a CPU without VNNI";
     return desc_weights_fault(w, &symmetric, 0, NULL);
 }
 
-/* The zero point of x: a number, or read at run time. */
-static void
-input_zero(const struct graph *g, const struct node *n, struct prim_math *m)
+/* The zero point of x: a number, or read at run time, or none that the
+ * primitive could know. */
+static int
+input_zero(const struct graph *g, const struct node *n, struct sums *p,
+           struct prim_math *m, struct err *e)
 {
     const struct value *z = n->op == OP_CONV ? NULL : node_in(g, n, 2);
+    const struct value *w = node_in(g, n, 1);
+    const struct qparam *q = node_in_q(n, 0);
+    struct window window;
+    int rc;
 
-    if (n->op == OP_CONV)
-        m->src_zero = node_in_q(n, 0)->zero[0];
+    if (q != NULL && q->n == 1)
+        m->src_zero = q->zero[0];
     else if (z != NULL && z->data != NULL)
         m->src_zero = byte_at(z, z->data, 0);
     else
-        m->zero_at_run = z != NULL;
+        m->zero_at_run = p->zero_at_run = z != NULL;
+    if (q == NULL || q->n == 1)
+        return 0;
+    rc = window_of(g, n, &window, e);
+    return rc != 0 ? rc
+                   : border_make(&p->edge, &window, w,
+                                 w->dtype == DTYPE_UINT8 ? 128 : 0, p->w_zero,
+                                 q->zero, e);
 }
 
 /* Scale and bias of a Conv whose tensors are quantized. */
@@ -119,10 +150,14 @@ read_scales(const struct graph *g, const struct node *n, struct sums *p,
 {
     const struct value *b = n->n_own > 2 ? node_in(g, n, 2) : NULL;
 
-    p->scale = desc_scales(node_in_q(n, 0)->scale[0], node_in_q(n, 1));
+    const struct qparam *x = node_in_q(n, 0), *w = node_in_q(n, 1);
+
+    p->n_scales = x->n > w->n ? x->n : w->n;
+    p->scale = mem_try((size_t)p->n_scales, sizeof *p->scale);
     if (p->scale == NULL)
         return err_set(e, ERR_NO_MEMORY, "no memory for scales");
-    p->n_scales = node_in_q(n, 1)->n;
+    for (int i = 0; i < p->n_scales; i++)
+        p->scale[i] = x->scale[x->n == 1 ? 0 : i] * w->scale[w->n == 1 ? 0 : i];
     if (b == NULL)
         return 0;
     return desc_bias(b, node_in_q(n, 2), (int)p->channels, 1, &p->bias, e);
@@ -213,9 +248,8 @@ describe(const struct graph *g, const struct node *n, struct sums *p,
         return err_set(e, ERR_NO_MEMORY, "no memory for zero points");
     if (!weight_zeros(g, n, p->w_zero, p->channels, &any))
         return err_set(e, ERR_UNSUPPORTED, "zero points are not constant");
-    input_zero(g, n, &m);
-    p->zero_at_run = m.zero_at_run;
-    if ((n->op == OP_CONV && (rc = read_scales(g, n, p, e)) != 0) ||
+    if ((rc = input_zero(g, n, p, &m, e)) != 0 ||
+        (n->op == OP_CONV && (rc = read_scales(g, n, p, e)) != 0) ||
         (rc = check_output(g, n, p, e)) != 0 ||
         (rc = prim_conv(&c, &m, &p->prim, e)) != 0)
         return rc;
@@ -228,6 +262,7 @@ drop(struct sums *p)
     prim_free(&p->prim);
     prim_free(&p->ones);
     tail_free(&p->tail);
+    border_free(&p->edge);
     mem_free(p->w_zero);
     mem_free(p->scale);
     mem_free(p->bias);
@@ -406,7 +441,7 @@ struct sums_run {
     const int32_t *window;
 };
 
-/* - q sum (x - p), of place i. */
+/* What zero points take away at place i. */
 static void
 correct(const struct sums_run *r, int64_t i)
 {
@@ -414,6 +449,10 @@ correct(const struct sums_run *r, int64_t i)
     int32_t *sum = r->sum + i * p->channels;
     const int32_t *window = r->window + i * p->windows;
 
+    if (p->edge.sum != NULL)
+        row_subtract(sum, 1, border_row(&p->edge, i), p->channels);
+    if (p->ones == NULL)
+        return;
     if (p->windows == 1)
         row_subtract(sum, *window, p->w_zero, p->channels);
     else
@@ -474,8 +513,7 @@ finish(void *arg, int64_t i)
     char *out = r->io[n->n_in];
     float row[CHUNK];
 
-    if (p->ones != NULL)
-        correct(r, i);
+    correct(r, i);
     if (n->op == OP_CONV_INTEGER)
         return;
     for (int64_t c = 0; c < p->channels; c += CHUNK) {

@@ -2,6 +2,7 @@ noinst_LIBRARIES += libdnn.a
 libdnn_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 libdnn_a_SOURCES = \
 	engine/dnn/attention.c \
+	engine/dnn/border.c engine/dnn/border.h \
 	engine/dnn/call.c engine/dnn/call.h \
 	engine/dnn/conv.c engine/dnn/conv.h \
 	engine/dnn/conv_int.c \

@@ -42,6 +42,7 @@ EXTRA_DIST += \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_111_onnx_vectors.py \
 	tests/e2e/test_112_contrib.py \
+	tests/e2e/test_112_import_matrix.py \
 	tests/e2e/test_120_quantized_twins.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \

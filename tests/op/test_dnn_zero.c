@@ -129,6 +129,56 @@ test_conv(void **state)
         one_conv(&cases[i]);
 }
 
+/* As NNCF writes it: the input of a depthwise convolution has a scale and a
+ * zero point for each channel. */
+static void
+one_depthwise(enum dtype t, int kernel, int stride, int dilation,
+              bool is_unsigned, int w_zero, enum dtype out)
+{
+    enum { C = 24 };
+    struct graph *g = graph_new();
+    const int64_t pads[4] = {2, 1, 1, 3}, strides[2] = {stride, 1},
+                  dilations[2] = {1, dilation};
+    float scale[C];
+    uint8_t zero[C];
+    int x = both_input(g, "x", SHAPE(2, C, 11, 9)), s, z, y;
+
+    for (int c = 0; c < C; c++) {
+        scale[c] = 0.01f + 0.001f * (float)c;
+        zero[c] = (uint8_t)(t == U ? 100 + c : c - 12);
+    }
+    s = graph_add_const(g, NULL, F, &SHAPE(C), scale);
+    z = graph_add_const(g, NULL, t, &SHAPE(C), zero);
+    x = NODE(g, OP_QUANTIZE_LINEAR, x, s, z);
+    attr_set_int(g, MADE(g, x), "axis", 1);
+    x = NODE(g, OP_DEQUANTIZE_LINEAR, x, s, z);
+    attr_set_int(g, MADE(g, x), "axis", 1);
+    y = NODE(g, OP_CONV, x,
+             weights_around(g, SHAPE(C, 1, kernel, kernel), 0, is_unsigned,
+                            w_zero, 0),
+             both_const(g, SHAPE(C), 0.5f));
+    attr_set_ints(g, MADE(g, y), "pads", pads, 4);
+    attr_set_ints(g, MADE(g, y), "strides", strides, 2);
+    attr_set_ints(g, MADE(g, y), "dilations", dilations, 2);
+    attr_set_int(g, MADE(g, y), "group", C);
+    y = NODE(g, OP_RELU, y);
+    if (out != F)
+        y = quantize(g, y, out, 0.04f, 3);
+    both_check(g, y, out == F ? 1e-4 : 1,
+               t == S && !engine_has_vnni() ? "dnn.conv" : "dnn.conv_int/",
+               "depthwise Conv with many zero points");
+}
+
+static void
+test_depthwise(void **state)
+{
+    (void)state;
+    one_depthwise(S, 3, 1, 1, false, 0, U);
+    one_depthwise(S, 3, 2, 1, false, 0, F);
+    one_depthwise(U, 5, 1, 1, true, 122, S);
+    one_depthwise(U, 3, 2, 3, false, -4, U);
+}
+
 /* --- with the scale of what is there ------------------------------------- */
 
 /* x, its scale and zero point, quantized by its own range. */
@@ -259,6 +309,7 @@ main(void)
         cmocka_unit_test(test_scaled_matmul),
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_conv_integer),
+        cmocka_unit_test(test_depthwise),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
