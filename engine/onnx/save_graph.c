@@ -61,6 +61,8 @@ since(const struct graph *g, const struct node *n)
         return 18; /* one number a group */
     if (is_reduction(n) && n->n_in > 1)
         return REDUCE_AXES_OPSET;
+    if (attr_int(n, "block_size", 0) != 0)
+        return 21;
     if (n->op == OP_LP_POOL && (attr_find(n, "dilations") != NULL ||
                                 attr_find(n, "ceil_mode") != NULL))
         return 18;

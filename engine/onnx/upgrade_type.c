@@ -78,12 +78,6 @@ spectral_window(struct upgrade *u, int node, struct err *e)
 
 /* --- quantization ------------------------------------------------------- */
 
-static int
-dequantize(struct upgrade *u, int node, struct err *e)
-{
-    return rewrite_only_default(u, node, "block_size", 0, e);
-}
-
 /* From 21 on the type may be an attribute instead of that of a zero point. */
 static int
 quantize(struct upgrade *u, int node, struct err *e)
@@ -96,8 +90,6 @@ quantize(struct upgrade *u, int node, struct err *e)
 
     attr_remove(rewrite_node(u, node), "saturate"); /* matters to float8 only */
     attr_remove(rewrite_node(u, node), "output_dtype");
-    if (rewrite_only_default(u, node, "block_size", 0, e) != 0)
-        return e->code;
     if (type == 0 || rewrite_has_input(u, node, 2))
         return 0;
     if (dtype_import((int32_t)type, &t, e) != 0)
@@ -132,10 +124,6 @@ const struct rule rules_type[] = {
      9,
      OPSET_LAST,
      {OP_CONSTANT_OF_SHAPE, 1, 1, 1, constant_of_shape}},
-    {"DequantizeLinear",
-     19,
-     OPSET_LAST,
-     {OP_DEQUANTIZE_LINEAR, 2, 3, 1, dequantize}},
     {"DynamicQuantizeLinear",
      11,
      OPSET_LAST,

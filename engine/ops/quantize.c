@@ -5,7 +5,8 @@
  *     q = saturate(round(x / scale) + zero), halves to even
  *     x = (q - zero) * scale
  *
- * with one scale for the tensor or one for each index of an axis.
+ * with one scale for the tensor, one for each index of an axis, or one for
+ * each block of block_size indices of an axis (and each index of the others).
  */
 #include <inttypes.h>
 #include <math.h>
@@ -17,6 +18,24 @@
 /* --- rules -------------------------------------------------------------------
  */
 
+/* Scales in blocks: the shape of x, but for as many as there are blocks. */
+static int
+check_blocks(const struct graph *g, const struct node *n, int64_t block,
+             int axis, struct err *e)
+{
+    const struct shape *x = &node_in(g, n, 0)->shape;
+    struct shape want = *x;
+    int64_t length = x->dim[axis];
+
+    if (block < 1)
+        return err_set(e, ERR_INVALID, "block_size is %" PRId64, block);
+    if (x->rank == SHAPE_MAX_RANK)
+        return err_set(e, ERR_UNSUPPORTED, "blocks in a tensor of rank %d",
+                       x->rank);
+    want.dim[axis] = length / block + (length % block != 0);
+    return rule_shape(g, n, 1, &want, e);
+}
+
 /* The axis that scales belong to, or -1 when there is one for all. */
 static int
 scale_axis(const struct graph *g, const struct node *n, int *axis,
@@ -24,6 +43,7 @@ scale_axis(const struct graph *g, const struct node *n, int *axis,
 {
     const struct value *x = node_in(g, n, 0), *scale = node_in(g, n, 1);
     const struct value *zero = n->n_own > 2 ? node_in(g, n, 2) : NULL;
+    const int64_t block = attr_int(n, "block_size", 0);
     char have[SHAPE_TEXT], of[SHAPE_TEXT];
 
     *axis = -1;
@@ -31,11 +51,16 @@ scale_axis(const struct graph *g, const struct node *n, int *axis,
         return err_set(e, ERR_INVALID, "zero point %s is %s but scale %s",
                        zero->name, shape_text(&zero->shape, have),
                        shape_text(&scale->shape, of));
+    if (block != 0) {
+        if (rule_axis(n, 1, x->shape.rank, axis, e) != 0)
+            return e->code;
+        return check_blocks(g, n, block, *axis, e);
+    }
     if (scale->shape.rank == 0)
         return 0;
     if (scale->shape.rank > 1)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "scale %s is %s: scales in blocks are not supported",
+        return err_set(e, ERR_INVALID,
+                       "scale %s is %s, but there is no block_size",
                        scale->name, shape_text(&scale->shape, have));
     /* A list of one is also what exporters write for the whole tensor. */
     if (scale->shape.dim[0] == 1)
@@ -124,29 +149,94 @@ quantize(float x, float scale, int64_t zero, struct limits lim)
     return (int64_t)(q < lim.min ? lim.min : q > lim.max ? lim.max : q);
 }
 
-/* A walk over output, input, scale, zero point, each by its own layout. */
+/*
+ * Walks over output, input, scale and zero point, each by its own layout; with
+ * blocks, one over all whole ones and one over what is left.  Where each begins
+ * is counted in elements.
+ */
+struct quantize {
+    int n;
+    struct walk walk[2];
+    int64_t at[2][WALK_OPERANDS];
+};
+
+static void
+add_walk(struct walk *w, const int64_t stride[3][SHAPE_MAX_RANK],
+         const struct value *x, const struct value *y, const struct value *zero)
+{
+    walk_add_strides(w, stride[0], dtype_size(y->dtype));
+    walk_add_strides(w, stride[1], dtype_size(x->dtype));
+    walk_add_strides(w, stride[2], sizeof(float));
+    walk_add_strides(w, stride[2], zero == NULL ? 0 : dtype_size(zero->dtype));
+    walk_end(w);
+}
+
+/* `blocks` blocks of `length` indices of axis, which becomes two axes. */
+static void
+add_blocks(struct quantize *q, const struct value *const v[4], int axis,
+           int64_t first, int64_t blocks, int64_t length, int64_t block)
+{
+    const struct shape *s = &v[0]->shape;
+    int64_t whole[3][SHAPE_MAX_RANK], split[3][SHAPE_MAX_RANK];
+    int64_t *at = q->at[q->n];
+    struct walk *w = &q->walk[q->n];
+    struct shape over = {.rank = s->rank + 1};
+
+    layout_strides(s, v[0]->layout, whole[0]);
+    layout_strides(s, v[1]->layout, whole[1]);
+    layout_strides(&v[2]->shape, LAYOUT_PLAIN, whole[2]);
+    for (int i = 0; i <= s->rank; i++) {
+        int from = i <= axis ? i : i - 1;
+
+        over.dim[i] = i == axis       ? blocks
+                      : i == axis + 1 ? length
+                                      : s->dim[from];
+        for (int k = 0; k < 3; k++)
+            split[k][i] = whole[k][from];
+    }
+    for (int k = 0; k < 3; k++) {
+        split[k][axis + 1] = k == 2 ? 0 : whole[k][axis];
+        split[k][axis] = whole[k][axis] * (k == 2 ? 1 : block);
+        at[k] = first * split[k][axis];
+    }
+    at[3] = at[2];
+    walk_begin(w, &over);
+    add_walk(w, (const int64_t(*)[SHAPE_MAX_RANK])split, v[1], v[0], v[3]);
+    q->n++;
+}
+
 static int
 quantize_prepare(const struct graph *g, const struct node *n, struct step *s,
                  struct weights *w, struct err *e)
 {
-    const struct value *x = node_in(g, n, 0), *y = node_out(g, n, 0);
-    const struct value *zero = n->n_own > 2 ? node_in(g, n, 2) : NULL;
-    int64_t stride[SHAPE_MAX_RANK] = {0};
-    struct walk *walk;
+    const struct value *const v[4] = {node_out(g, n, 0), node_in(g, n, 0),
+                                      node_in(g, n, 1),
+                                      n->n_own > 2 ? node_in(g, n, 2) : NULL};
+    const int64_t block = attr_int(n, "block_size", 0);
+    int64_t stride[3][SHAPE_MAX_RANK] = {0};
+    struct quantize *q;
     int axis;
 
     (void)w;
-    if (scale_axis(g, n, &axis, e) != 0 || step_own(s, sizeof *walk, e) != 0)
+    if (scale_axis(g, n, &axis, e) != 0 || step_own(s, sizeof *q, e) != 0)
         return e->code;
-    walk = s->own;
+    q = s->own;
+    if (block != 0) {
+        int64_t length = v[0]->shape.dim[axis];
+
+        add_blocks(q, v, axis, 0, length / block, block, block);
+        if (length % block != 0)
+            add_blocks(q, v, axis, length / block, 1, length % block, block);
+        return 0;
+    }
+    layout_strides(&v[0]->shape, v[0]->layout, stride[0]);
+    layout_strides(&v[0]->shape, v[1]->layout, stride[1]);
     if (axis >= 0)
-        stride[axis] = 1;
-    walk_begin(walk, &y->shape);
-    walk_add(walk, y);
-    walk_add(walk, x);
-    walk_add_strides(walk, stride, sizeof(float));
-    walk_add_strides(walk, stride, zero == NULL ? 0 : dtype_size(zero->dtype));
-    walk_end(walk);
+        stride[2][axis] = 1;
+    walk_begin(&q->walk[0], &v[0]->shape);
+    add_walk(&q->walk[0], (const int64_t(*)[SHAPE_MAX_RANK])stride, v[1], v[0],
+             v[3]);
+    q->n = 1;
     return 0;
 }
 
@@ -197,14 +287,27 @@ quantize_run(const struct step *s, void *const *io, void *scratch, void *state,
              struct err *e)
 {
     static char none;
-    char *zero = s->node->n_own > 2 && step_in(s, 2) != NULL ? io[2] : &none;
+    const struct quantize *q = s->own;
+    const struct value *zero = s->node->n_own > 2 ? step_in(s, 2) : NULL;
 
     (void)scratch;
     (void)state;
     (void)e;
-    walk_run(s->own, (char *const[]){step_io_out(s, io, 0), io[0], io[1], zero},
-             s->node->op == OP_QUANTIZE_LINEAR ? quantize_row : dequantize_row,
-             (void *)s);
+    for (int i = 0; i < q->n; i++) {
+        const int64_t *at = q->at[i];
+        char *y = step_io_out(s, io, 0), *x = io[0];
+        char *scale = io[1], *z = zero == NULL ? &none : io[2];
+
+        y += at[0] * (int64_t)dtype_size(step_out(s, 0)->dtype);
+        x += at[1] * (int64_t)dtype_size(step_in(s, 0)->dtype);
+        scale += at[2] * (int64_t)sizeof(float);
+        if (zero != NULL)
+            z += at[3] * (int64_t)dtype_size(zero->dtype);
+        walk_run(&q->walk[i], (char *const[]){y, x, scale, z},
+                 s->node->op == OP_QUANTIZE_LINEAR ? quantize_row
+                                                   : dequantize_row,
+                 (void *)s);
+    }
     return 0;
 }
 

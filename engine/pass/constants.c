@@ -64,8 +64,11 @@ worth_folding(const struct graph *g, const struct node *n, struct budget *b)
     size_t in = 0, out = 0;
     double work;
 
-    /* The integers are what an int8 kernel wants; int32 is a bias. */
-    if (n->op == OP_DEQUANTIZE_LINEAR && dtype_is_8bit(node_in(g, n, 0)->dtype))
+    /* The integers are what an int8 kernel wants, but for blocks of them;
+     * int32 is a bias. */
+    if (n->op == OP_DEQUANTIZE_LINEAR &&
+        dtype_is_8bit(node_in(g, n, 0)->dtype) &&
+        attr_int(n, "block_size", 0) == 0)
         return false;
     for (int i = 0; i < n->n_in; i++)
         if (node_in(g, n, i) != NULL)

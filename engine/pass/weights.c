@@ -60,7 +60,8 @@ constant_dequantize(const struct graph *g, int id)
 {
     const struct node *d = graph_producer(g, id);
 
-    if (d == NULL || d->op != OP_DEQUANTIZE_LINEAR)
+    if (d == NULL || d->op != OP_DEQUANTIZE_LINEAR ||
+        attr_int(d, "block_size", 0) != 0)
         return NULL;
     for (int i = 0; i < d->n_in; i++)
         if (node_in(g, d, i) != NULL && node_in(g, d, i)->data == NULL)

@@ -40,6 +40,34 @@ rounds_halves_to_even_and_saturates(void **state)
     one_end(&c);
 }
 
+/* One scale for two places of axis 0, the last for one; each column its own. */
+static void
+in_blocks_and_back(void **state)
+{
+    struct one c;
+
+    (void)state;
+    one_begin(&c);
+    IN_F(&c, SHAPE(3, 2), 2, 30, 4, 50, 700, 9);
+    IN_F(&c, SHAPE(2, 2), 1, 10, 100, 3);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(2, 2), 0, 1, 2, 3);
+    one_node(&c, OP_QUANTIZE_LINEAR, 1);
+    attr_set_int(c.g, c.n, "block_size", 2);
+    attr_set_int(c.g, c.n, "axis", 0);
+    ONE_WANT(&c, 0, UINT8, uint8_t, SHAPE(3, 2), 2, 4, 4, 6, 9, 6);
+    one_end(&c);
+
+    one_begin(&c);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(3, 2), 2, 4, 4, 6, 9, 6);
+    IN_F(&c, SHAPE(2, 2), 1, 10, 100, 3);
+    ONE_IN(&c, UINT8, uint8_t, SHAPE(2, 2), 0, 1, 2, 3);
+    one_node(&c, OP_DEQUANTIZE_LINEAR, 1);
+    attr_set_int(c.g, c.n, "block_size", 2);
+    attr_set_int(c.g, c.n, "axis", 0);
+    WANT_F(&c, 0, SHAPE(3, 2), 2, 30, 4, 50, 700, 9);
+    one_end(&c);
+}
+
 static void
 by_channel_and_back(void **state)
 {
@@ -155,7 +183,7 @@ refuses_what_does_not_fit(void **state)
     IN_F(&c, SHAPE(2, 2), 1, 2, 3, 4);
     IN_F(&c, SHAPE(2, 1), 1, 1);
     one_node(&c, OP_QUANTIZE_LINEAR, 1);
-    one_fails(&c, ERR_UNSUPPORTED, "blocks");
+    one_fails(&c, ERR_INVALID, "there is no block_size");
     one_end(&c);
 }
 
@@ -165,6 +193,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rounds_halves_to_even_and_saturates),
         cmocka_unit_test(by_channel_and_back),
+        cmocka_unit_test(in_blocks_and_back),
         cmocka_unit_test(each_side_in_its_layout),
         cmocka_unit_test(accumulators_come_back),
         cmocka_unit_test(dynamic_ranges),

@@ -451,11 +451,6 @@ new_attributes_are_refused(void **state)
     refused(&m, ERR_UNSUPPORTED,
             "node \"n_y\": Resize: attribute keep_aspect_ratio_policy = "
             "\"not_larger\" is not supported");
-    make_int(&m, one_node(&m, 21, "DequantizeLinear", "x,x", "y"), "block_size",
-             32);
-    refused(&m, ERR_UNSUPPORTED,
-            "node \"n_y\": DequantizeLinear: attribute block_size = 32 is not "
-            "supported");
 }
 
 /* --- types -------------------------------------------------------------- */
