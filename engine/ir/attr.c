@@ -10,6 +10,9 @@ static const struct {
     const char *name;
     enum attr_type type;
 } types[] = {
+    {"K", ATTR_INT},
+    {"N", ATTR_INT},
+    {"accuracy_level", ATTR_INT},
     {"activation", ATTR_STRING},
     {"activation_alpha", ATTR_FLOATS},
     {"activation_beta", ATTR_FLOATS},
@@ -27,6 +30,7 @@ static const struct {
     {"batch_dims", ATTR_INT},
     {"beta", ATTR_FLOAT},
     {"bias", ATTR_FLOAT},
+    {"bits", ATTR_INT},
     {"block_size", ATTR_INT},
     {"blocksize", ATTR_INT},
     {"body", ATTR_GRAPH},
@@ -61,6 +65,7 @@ static const struct {
     {"interleaved", ATTR_INT},
     {"inverse", ATTR_INT},
     {"is_causal", ATTR_INT},
+    {"is_packed_batching", ATTR_INT},
     {"k", ATTR_INT},
     {"keep_aspect_ratio_policy", ATTR_STRING},
     {"keepdims", ATTR_INT},
@@ -71,6 +76,7 @@ static const struct {
     {"layout", ATTR_INT},
     {"left_window_size", ATTR_INT},
     {"linear_before_reset", ATTR_INT},
+    {"local_window_size", ATTR_INT},
     {"mask_filter_value", ATTR_FLOAT},
     {"max", ATTR_FLOAT},
     {"min", ATTR_FLOAT},
@@ -105,6 +111,7 @@ static const struct {
     {"reverse", ATTR_INT},
     {"right_window_size", ATTR_INT},
     {"rotary_embedding_dim", ATTR_INT},
+    {"rotary_interleaved", ATTR_INT},
     {"sampling_ratio", ATTR_INT},
     {"saturate", ATTR_INT},
     {"scale", ATTR_FLOAT},
@@ -115,6 +122,7 @@ static const struct {
     {"scan_output_directions", ATTR_INTS},
     {"select_last_index", ATTR_INT},
     {"size", ATTR_INT},
+    {"smooth_softmax", ATTR_INT},
     {"softcap", ATTR_FLOAT},
     {"softmax_precision", ATTR_INT},
     {"sorted", ATTR_INT},
@@ -137,6 +145,7 @@ static const struct {
     {"unidirectional", ATTR_INT},
     {"upper", ATTR_INT},
     {"value", ATTR_TENSOR},
+    {"weight_prepacked", ATTR_INT},
 };
 
 enum attr_type

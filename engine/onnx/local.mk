@@ -3,6 +3,7 @@ libonnx_a_SOURCES = \
 	engine/onnx/attr.c engine/onnx/attr.h \
 	engine/onnx/contrib.c engine/onnx/contrib.h \
 	engine/onnx/contrib_attention.c \
+	engine/onnx/contrib_nbits.c \
 	engine/onnx/contrib_norm.c \
 	engine/onnx/expand.c engine/onnx/expand.h \
 	engine/onnx/external.c engine/onnx/external.h \

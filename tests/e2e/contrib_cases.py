@@ -463,6 +463,43 @@ def multi_head():
                  num_heads=n, unidirectional=causal)
 
 
+# --- weights in a few bits ---------------------------------------------------
+
+def pack(q, bits):
+    """Integers [...,n] as bytes, from the lowest bits up."""
+    each = 8 // bits
+    pad = -q.shape[-1] % each
+    q = np.concatenate([q, np.zeros((*q.shape[:-1], pad), q.dtype)], -1)
+    q = q.reshape(*q.shape[:-1], -1, each).astype(np.uint32)
+    return (q << np.arange(0, 8, bits)).sum(-1).astype(np.uint8)
+
+
+def nbits():
+    const = ("b", "scales", "zeros", "bias")
+    for bits, block, k, zeros, bias in (
+            (4, 16, 64, False, False), (4, 32, 96, True, False),
+            (4, 32, 80, True, True), (4, 256, 256, False, True),
+            (8, 32, 64, True, False), (8, 16, 40, False, False),
+            (2, 16, 80, True, False)):
+        n, blocks = 5, -(-k // block)
+        q = rng.integers(0, 1 << bits, (n, blocks * block)).astype(np.uint8)
+        scales = np.abs(normal(n, blocks)) / 8
+        zero = (rng.integers(0, 1 << bits, (n, blocks)) if zeros else
+                np.full((n, blocks), 1 << (bits - 1)))
+        w = ((q.astype(np.float64) - np.repeat(zero, block, 1))
+             * np.repeat(scales, block, 1))[:, :k]
+        x, b = normal(2, 3, k), normal(n)
+        inputs = {"x": x, "b": pack(q.reshape(n, blocks, block), bits),
+                  "scales": scales}
+        if zeros or bias:
+            inputs["zeros"] = pack(zero, bits) if zeros else None
+        if bias:
+            inputs.update(groups=None, bias=b)
+        case(f"nbits_{bits}_{block}_{k}", "MatMulNBits", inputs,
+             [f32(x @ w.T + (b if bias else 0))], const, K=k, N=n, bits=bits,
+             block_size=block)
+
+
 for make in (elementwise, fused, products, norms, embeddings, attention,
-             multi_head):
+             multi_head, nbits):
     make()
