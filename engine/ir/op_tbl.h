@@ -90,6 +90,7 @@ OP(FUSED_ATTENTION, "quantd", "FusedAttention", 1, 3, 6, 1, fused_attention_infe
 /* conv.c */
 OP(CONV, "", "Conv", 11, 2, 3, 1, conv_infer)
 OP(CONV_TRANSPOSE, "", "ConvTranspose", 11, 2, 3, 1, conv_transpose_infer)
+OP(DEFORM_CONV, "", "DeformConv", 19, 3, 5, 1, deform_conv_infer)
 OP(CONV_INTEGER, "", "ConvInteger", 10, 2, 4, 1, conv_integer_infer)
 /* and behind it Cast, Mul with input 4, Add of input 5: see pass/integer.c */
 OP(CONV_SCALED, "quantd", "ConvIntegerToFloat", 1, 2, 6, 1, conv_integer_infer)
@@ -142,6 +143,7 @@ OP(LOG_SOFTMAX, "", "LogSoftmax", 13, 1, 1, 1, softmax_infer)
 OP(SOFTMAX, "", "Softmax", 13, 1, 1, 1, softmax_infer)
 /* move.c and others: elements go elsewhere, none changes */
 OP(CENTER_CROP_PAD, "", "CenterCropPad", 18, 2, 2, 1, pad_infer)
+OP(COL2IM, "", "Col2Im", 18, 3, 3, 1, col2im_infer)
 OP(CONCAT, "", "Concat", 13, 1, OP_MANY, 1, concat_infer)
 OP(DEPTH_TO_SPACE, "", "DepthToSpace", 13, 1, 1, 1, depth_to_space_infer)
 OP(EXPAND, "", "Expand", 13, 2, 2, 1, expand_infer)
@@ -167,10 +169,13 @@ OP(GATHER_ELEMENTS, "", "GatherElements", 13, 2, 2, 1, gather_elements_infer)
 OP(GATHER_ND, "", "GatherND", 13, 2, 2, 1, gather_nd_infer)
 OP(SCATTER_ELEMENTS, "", "ScatterElements", 16, 3, 3, 1, scatter_elements_infer)
 OP(SCATTER_ND, "", "ScatterND", 16, 3, 3, 1, scatter_nd_infer)
+OP(TENSOR_SCATTER, "", "TensorScatter", 24, 2, 3, 1, tensor_scatter_infer) /* tensor_scatter.c */
 /* select.c: which elements there are is said by constants */
 OP(COMPRESS, "", "Compress", 11, 2, 2, 1, compress_infer)
 OP(NON_ZERO, "", "NonZero", 13, 1, 1, 1, non_zero_infer)
+OP(TFIDF_VECTORIZER, "", "TfIdfVectorizer", 9, 1, 1, 1, tfidf_infer) /* tfidf.c */
 OP(TOP_K, "", "TopK", 11, 2, 2, 2, top_k_infer)
+OP(UNIQUE, "", "Unique", 11, 1, 1, 4, unique_infer) /* unique.c */
 /* suppress.c */
 OP(NON_MAX_SUPPRESSION, "", "NonMaxSuppression", 11, 2, 5, 1, suppress_infer)
 /* line.c: each line along an axis by itself */
@@ -190,7 +195,8 @@ OP(MEL_WEIGHT_MATRIX, "", "MelWeightMatrix", 17, 5, 5, 1, mel_infer)
 /* diagonal.c */
 OP(EYE_LIKE, "", "EyeLike", 9, 1, 1, 1, eye_like_infer)
 OP(TRILU, "", "Trilu", 14, 1, 2, 1, trilu_infer)
-/* grid_sample.c, resize.c, roi.c: places between elements */
+/* affine_grid.c, grid_sample.c, resize.c, roi.c: places between elements */
+OP(AFFINE_GRID, "", "AffineGrid", 20, 2, 2, 1, affine_grid_infer)
 OP(GRID_SAMPLE, "", "GridSample", 16, 2, 2, 1, grid_sample_infer)
 OP(RESIZE, "", "Resize", 13, 1, 4, 1, resize_infer)
 OP(ROI_ALIGN, "", "RoiAlign", 16, 3, 3, 1, roi_align_infer)

@@ -37,7 +37,8 @@ read_kernel(const struct graph *g, const struct node *n, struct window *w,
             struct err *e)
 {
     bool conv = n->op == OP_CONV || n->op == OP_CONV_INTEGER ||
-                n->op == OP_CONV_SCALED || n->op == OP_CONV_TRANSPOSE;
+                n->op == OP_DEFORM_CONV || n->op == OP_CONV_SCALED ||
+                n->op == OP_CONV_TRANSPOSE;
     const struct shape *k = conv ? &node_in(g, n, 1)->shape : NULL;
     int64_t said[WINDOW_MAX] = {0};
     char text[SHAPE_TEXT];

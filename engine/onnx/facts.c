@@ -75,6 +75,7 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_QUANTIZE_LINEAR:
     case OP_DYNAMIC_QUANTIZE_LINEAR:
     case OP_CONSTANT_OF_SHAPE:
+    case OP_TFIDF_VECTORIZER:
     case OP_ONE_HOT:
     case OP_BLACKMAN_WINDOW:
     case OP_HAMMING_WINDOW:
@@ -139,6 +140,7 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
         return in[0].rank < 2 ? SHAPE_UNKNOWN : in[0].rank - 2;
     case OP_SIZE:
         return 0;
+    case OP_AFFINE_GRID:
     case OP_RESHAPE:
         return in[1].length;
     case OP_SQUEEZE:
@@ -190,7 +192,9 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_WHERE:
     case OP_XOR:
         return broadcast_rank(n, f, g);
+    case OP_COL2IM:
     case OP_COMPRESS:
+    case OP_UNIQUE:
     case OP_EINSUM:
     case OP_EXPAND:
     case OP_GATHER_ND:

@@ -1,14 +1,17 @@
 noinst_LIBRARIES += libops.a
 libops_a_SOURCES = \
+	engine/ops/affine_grid.c \
 	engine/ops/attention.c \
 	engine/ops/attention_onnx.c \
 	engine/ops/binary.c \
 	engine/ops/cast.c \
+	engine/ops/col2im.c \
 	engine/ops/concat.c \
 	engine/ops/control.c \
 	engine/ops/conv.c \
 	engine/ops/conv_integer.c \
 	engine/ops/decide.c \
+	engine/ops/deform_conv.c \
 	engine/ops/det.c \
 	engine/ops/diagonal.c \
 	engine/ops/einsum.c \
@@ -34,15 +37,18 @@ libops_a_SOURCES = \
 	engine/ops/repeat.c \
 	engine/ops/resize.c \
 	engine/ops/roi.c \
-	engine/ops/rule.c engine/ops/rule.h \
 	engine/ops/rotary.c \
+	engine/ops/rule.c engine/ops/rule.h \
 	engine/ops/scatter.c \
 	engine/ops/select.c \
 	engine/ops/shape.c \
 	engine/ops/slice.c \
 	engine/ops/softmax.c \
 	engine/ops/suppress.c \
+	engine/ops/tensor_scatter.c \
+	engine/ops/tfidf.c \
 	engine/ops/unary.c \
+	engine/ops/unique.c \
 	engine/ops/unpool.c \
 	engine/ops/view.c \
 	engine/ops/walk.c engine/ops/walk.h \

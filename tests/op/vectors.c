@@ -28,7 +28,7 @@
 enum { MAX_IO = 16, SKIPPED = 77 };
 
 /* As of onnx 1.12: a number that only grows. */
-enum { MIN_PASSED = 963 };
+enum { MIN_PASSED = 975 };
 
 /* Of each suite's vectors on tensors. */
 static const double MIN_SHARE = 0.95;
