@@ -37,7 +37,7 @@ with_number(const struct graph *g, const struct node *n, float want, int *other)
         float c;
 
         if (!pass_scalar(node_in(g, n, k), &c) ||
-            fabsf(c - want) > 1e-4f * fabsf(want))
+            (fabsf(c - want) > 1e-4f * fabsf(want) && !pass_near(c, want)))
             continue;
         *other = n->in[1 - k];
         return true;

@@ -61,7 +61,7 @@ is_gate(const struct graph *g, int id, int x)
     if (n->op == OP_DIV)
         return with_scalar(g, n, &c, &of) && c == 6.0f && is_clip(g, of, x);
     if (n->op == OP_MUL)
-        return with_scalar(g, n, &c, &of) && fabsf(c - 1.0f / 6) < 1e-6f &&
+        return with_scalar(g, n, &c, &of) && pass_near(c, 1.0f / 6) &&
                is_clip(g, of, x);
     return false;
 }
@@ -81,7 +81,7 @@ match(const struct graph *g, const struct node *n, int *x)
     }
     if ((n->op == OP_DIV && with_scalar(g, n, &c, &of) && c == 6.0f) ||
         (n->op == OP_MUL && with_scalar(g, n, &c, &of) &&
-         fabsf(c - 1.0f / 6) < 1e-6f)) {
+         pass_near(c, 1.0f / 6))) {
         const struct node *mul = graph_producer(g, of);
 
         for (int k = 0; mul != NULL && mul->op == OP_MUL && k < 2; k++)

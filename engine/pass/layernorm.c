@@ -38,8 +38,7 @@ by_number(const struct graph *g, const struct node *n, float want)
 {
     float c;
 
-    return pass_scalar(node_in(g, n, 1), &c) &&
-           fabsf(c - want) <= 1e-6f * fabsf(want);
+    return pass_scalar(node_in(g, n, 1), &c) && pass_near(c, want);
 }
 
 /* x of the mean of x over the last axis, or -1. */

@@ -107,6 +107,12 @@ int pass_fuse(struct graph *g, struct err *e);
 /* The one float32 number of a constant of one element; false otherwise. */
 bool pass_scalar(const struct value *v, float *out);
 
+/*
+ * True when c is `want` but for the last digits that exporters lose, or what a
+ * half type holds of it: constants of float16 files were widened.
+ */
+bool pass_near(float c, float want);
+
 /* The only reader of n's only output, if it is a node; else NULL. */
 struct node *pass_reader(const struct graph *g, const struct node *n);
 

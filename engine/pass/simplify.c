@@ -2,6 +2,8 @@
 /*
  * The two lists of passes, and what passes share.
  */
+#include <math.h>
+
 #include "engine/engine.h"
 #include "engine/pass/pass.h"
 
@@ -55,6 +57,14 @@ pass_scalar(const struct value *v, float *out)
         return false;
     *out = *(const float *)v->data;
     return true;
+}
+
+bool
+pass_near(float c, float want)
+{
+    return fabsf(c - want) <= 1e-6f * fabsf(want) ||
+           c == dtype_half_to_float(dtype_float_to_half(want)) ||
+           c == dtype_bf16_to_float(dtype_float_to_bf16(want));
 }
 
 struct node *

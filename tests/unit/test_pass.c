@@ -322,11 +322,17 @@ hardswish_is_found_in_all_its_forms(void **state)
     node(OP_CLIP, "c4", 3, id_of("a4"), scalar(0), scalar(6));
     node(OP_DIV, "d4", 2, id_of("c4"), scalar(6));
     node(OP_MUL, "y4", 2, id_of("d4"), x);
-    for (const char *const *y = (const char *[]){"y1", "y2", "y3", "y4", NULL};
+
+    node(OP_ADD, "a5", 2, x, scalar(3));
+    node(OP_CLIP, "c5", 3, id_of("a5"), scalar(0), scalar(6));
+    node(OP_MUL, "m5", 2, x, id_of("c5"));
+    node(OP_MUL, "y5", 2, id_of("m5"), scalar(0x1.554p-3f)); /* half's 1/6 */
+    for (const char *const *y =
+             (const char *[]){"y1", "y2", "y3", "y4", "y5", NULL};
          *y != NULL; y++)
         output(*y);
     run(pass_hardswish);
-    assert_int_equal(alive(OP_HARD_SWISH), 3);
+    assert_int_equal(alive(OP_HARD_SWISH), 4);
     assert_int_equal(alive(OP_MUL), 1);
     assert_int_equal(alive(OP_CLIP), 1);
 }
