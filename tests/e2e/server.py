@@ -151,7 +151,8 @@ def read_answer(s, rest=b""):
 
 DATATYPES = {"FP32": "<f4", "FP64": "<f8", "INT8": "i1", "INT16": "<i2",
              "INT32": "<i4", "INT64": "<i8", "UINT8": "u1", "UINT16": "<u2",
-             "UINT32": "<u4", "UINT64": "<u8", "BOOL": "?", "FP16": "<f2"}
+             "UINT32": "<u4", "UINT64": "<u8", "BOOL": "?", "FP16": "<f2",
+             "BF16": "<u2"}  # numpy has no bfloat16: its bits
 
 
 def json_input(name, array, datatype="FP32"):

@@ -27,6 +27,11 @@ def d(tmp_path_factory):
     tiny.logarithm(models / "log" / "1" / "model.onnx")
     for name, a, b in CASTS:
         tiny.cast(models / name / "1" / "model.onnx", a, b)
+    for name, dtype, _ in EVERY:
+        tiny.twice(models / f"twice-{name}" / "1" / "model.onnx", dtype)
+    for name in HALF:
+        dtype = {"FP16": T.FLOAT16, "BF16": T.BFLOAT16}[name]
+        tiny.doubled(models / f"doubled-{name}" / "1" / "model.onnx", dtype)
     daemon = server.Daemon(home, models,
                            "[server]\ntriton_metric_names = yes\n").wait_ready()
     yield daemon
@@ -42,6 +47,23 @@ CASTS = [("to-int64", T.FLOAT, T.INT64), ("from-int64", T.INT64, T.FLOAT),
          ("to-double", T.FLOAT, T.DOUBLE), ("from-double", T.DOUBLE, T.FLOAT)]
 NAMES = {T.FLOAT: "FP32", T.INT64: "INT64", T.INT32: "INT32", T.INT8: "INT8",
          T.UINT8: "UINT8", T.BOOL: "BOOL", T.DOUBLE: "FP64"}
+HALF = ["FP16", "BF16"]
+
+# Two numbers of every type: its ends, or all the digits it has.
+EVERY = [
+    ("FP32", T.FLOAT, [[1.1754944e-38, -3.4028235e38]]),
+    ("FP64", T.DOUBLE, [[0.1, -1.7976931348623157e308]]),
+    ("INT8", T.INT8, [[-128, 127]]), ("UINT8", T.UINT8, [[0, 255]]),
+    ("INT16", T.INT16, [[-2 ** 15, 2 ** 15 - 1]]),
+    ("UINT16", T.UINT16, [[0, 2 ** 16 - 1]]),
+    ("INT32", T.INT32, [[-2 ** 31, 2 ** 31 - 1]]),
+    ("UINT32", T.UINT32, [[0, 2 ** 32 - 1]]),
+    ("INT64", T.INT64, [[-2 ** 63, 2 ** 63 - 1]]),
+    ("UINT64", T.UINT64, [[2 ** 63 + 1, 2 ** 64 - 1]]),
+    ("BOOL", T.BOOL, [[True, False]]),
+    ("FP16", T.FLOAT16, [[6.1e-5, -65504]]),
+    ("BF16", T.BFLOAT16, [[0x0080, 0xff7f]]),
+]
 
 
 def test_one_row_and_many(d):
@@ -75,6 +97,39 @@ def test_types(d, name, a, b):
         [("x", x, NAMES[a])], parameters={"binary_data_output": True})
     r = d.post(f"/v2/models/{name}/infer", data=body, headers=headers)
     assert numpy.array_equal(server.outputs_of(r)["y"], want)
+
+
+@pytest.mark.parametrize("name,dtype,numbers", EVERY)
+def test_every_type_to_its_last_bit(d, name, dtype, numbers):
+    x = numpy.array(numbers, server.DATATYPES[name])
+    want = numpy.concatenate([x, x], axis=1)
+    body, headers = server.binary_request(
+        [("x", x, name)], parameters={"binary_data_output": True})
+    r = d.post(f"/v2/models/twice-{name}/infer", data=body, headers=headers)
+    assert numpy.array_equal(server.outputs_of(r)["y"], want)
+    r = d.infer(f"twice-{name}", {"inputs": [server.json_input("x", x, name)]})
+    if name in HALF:
+        assert r.status_code == 400 and "binary" in r.json()["error"]
+        return
+    assert r.json()["outputs"][0]["datatype"] == name
+    got = server.outputs_of(r)["y"]
+    assert got.dtype == want.dtype and numpy.array_equal(got, want)
+
+
+@pytest.mark.parametrize("name,x,want", [
+    ("FP16", [0x3c00, 0x3555], [0x4000, 0x3955]),
+    ("BF16", [0x3f80, 0x3eab], [0x4000, 0x3f2b])])
+def test_half_types_keep_the_contract(d, name, x, want):
+    """Computed in float32, but in and out are what the file says."""
+    meta = d.get(f"/v2/models/doubled-{name}").json()
+    assert meta["inputs"][0]["datatype"] == name
+    assert meta["outputs"][0]["datatype"] == name
+    rows = numpy.array([x] * 3, "<u2").view(server.DATATYPES[name])
+    body, headers = server.binary_request(
+        [("x", rows, name)], parameters={"binary_data_output": True})
+    r = d.post(f"/v2/models/doubled-{name}/infer", data=body, headers=headers)
+    got = server.outputs_of(r)["y"].view("<u2")
+    assert numpy.array_equal(got, [want] * 3)
 
 
 def test_order_of_inputs_does_not_matter(d):

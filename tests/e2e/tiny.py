@@ -77,6 +77,20 @@ def table(path):
                  [_value("y", ["N", 1, 2])], [("rows", rows)])
 
 
+def twice(path, dtype):
+    """x [N,2] of any type -> y [N,4], the elements of each row twice."""
+    return _save(path, [helper.make_node("Concat", ["x", "x"], ["y"], axis=1)],
+                 [_value("x", ["N", 2], dtype)],
+                 [_value("y", ["N", 4], dtype)])
+
+
+def doubled(path, dtype):
+    """x [N,2] -> y [N,2] = x + x, computed in that type."""
+    return _save(path, [helper.make_node("Add", ["x", "x"], ["y"])],
+                 [_value("x", ["N", 2], dtype)],
+                 [_value("y", ["N", 2], dtype)])
+
+
 def cast(path, source, target):
     """x [N,2] of one type -> y [N,2] of another."""
     return _save(path, [helper.make_node("Cast", ["x"], ["y"], to=target)],
