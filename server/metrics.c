@@ -70,6 +70,7 @@ struct reading {
     struct counts c;
     int length, in_flight;
     struct model_memory memory;
+    struct model_shapes shapes;
     char labels[3 * ROUTE_NAME + 64]; /* names hold nothing to escape */
 };
 
@@ -97,6 +98,7 @@ read_variants(struct daemon *d, struct readings *out)
         x->length = queue_length(lane_queue(x->v->lane));
         x->in_flight = series_in_flight(lane_series(x->v->lane));
         model_memory(x->v->model, &x->memory);
+        model_shapes(x->v->model, &x->shapes);
         snprintf(x->labels, sizeof x->labels,
                  "model=\"%s\",version=\"%ld\",variant=\"%s\"", row->model,
                  row->version, row->variant);
@@ -218,6 +220,24 @@ put_gauges(struct page *p, const struct readings *all)
             put(p, "quantd_variant_bytes{%s,kind=\"%s\"} %zu\n", x->labels,
                 kinds[k], bytes[k]);
     }
+}
+
+static void
+put_shapes(struct page *p, const struct readings *all)
+{
+    family(p, "quantd_variant_shapes", "gauge",
+           "Sets of input shapes that are built and kept.");
+    for (size_t i = 0; i < all->n; i++)
+        put(p, "quantd_variant_shapes{%s} %d\n", all->at[i].labels,
+            all->at[i].shapes.kept);
+    family(p, "quantd_variant_shape_lookups", "counter",
+           "Runs whose shapes were found built, or had to be built.");
+    for (size_t i = 0; i < all->n; i++)
+        put(p,
+            "quantd_variant_shape_lookups_total{%s,result=\"hit\"} %lu\n"
+            "quantd_variant_shape_lookups_total{%s,result=\"miss\"} %lu\n",
+            all->at[i].labels, all->at[i].shapes.hits, all->at[i].labels,
+            all->at[i].shapes.misses);
 }
 
 /* The names that dashboards made for Triton ask for; variants summed. */
@@ -415,6 +435,7 @@ put_all(struct page *p, struct daemon *d)
                   offsetof(struct counts, compute));
     put_batches(p, &all);
     put_gauges(p, &all);
+    put_shapes(p, &all);
     if (d->config->server.triton_metric_names)
         put_triton(p, &all);
     mem_free(all.at);

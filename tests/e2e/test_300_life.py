@@ -196,6 +196,20 @@ def test_notify(tmp_path):
             p.wait()
 
 
+def test_built_shapes_are_counted(start):
+    """One is built for each length, and found from then on."""
+    d = start(lambda models: tiny.flexible(models / "open/1/model.onnx"))
+    lookups = "quantd_variant_shape_lookups_total"
+    missed = d.metric(lookups, model="open", result="miss")
+    for length in (3, 5, 3, 5, 3):
+        x = numpy.ones((1, length), numpy.float32)
+        assert d.infer("open", {"inputs": [server.json_input("x", x)]}
+                       ).status_code == 200
+    assert 2 <= d.metric(lookups, model="open", result="miss") - missed <= 4
+    assert d.metric(lookups, model="open", result="hit") >= 1
+    assert d.metric("quantd_variant_shapes", model="open") >= 2
+
+
 def test_metrics_are_what_promtool_wants(start):
     d = start(fill, "[server]\ntriton_metric_names = yes\n")
     d.infer("m", GOOD)
