@@ -4,12 +4,15 @@
 Each is written in ONNX's text form; what it must answer is said in numpy.
 """
 
+import concurrent.futures
+
 import numpy as np
 import onnx.numpy_helper
 import onnx.parser
 import pytest
 
 import ctl
+import server
 
 HEAD = '<ir_version: 8, opset_import: ["" : 16]>\n'
 
@@ -372,3 +375,36 @@ def test_what_stands_around_is_quantized(tmp_path):
         want = run(file, tmp_path, x=x, c=np.array(c))["y"]
         got = run(tmp_path / "q.onnx", tmp_path, x=x, c=np.array(c))["y"]
         assert 0 < np.abs(got - want).max() < 0.05 * np.abs(want).max()
+
+
+def test_served(start):
+    """Many clients at once, each with counts of its own; JSON and binary."""
+    def fill(models):
+        (models / "m/1").mkdir(parents=True)
+        model(models / "m/1/model.onnx", COMPUTED)
+
+    d = start(fill)
+    told = d.get("/v2/models/m").json()
+    assert [o["shape"] for o in told["outputs"]] == [[-1], [-1], [-1, 2],
+                                                      [-1], [-1]]
+
+    def ask(i):
+        x = np.random.default_rng(i).permutation(8 + i % 5).astype("f4")
+        k = i % 4
+        if i % 2:
+            body, headers = server.binary_request([("x", x), ("k", i8(k)[0], "INT64")])
+            r = d.post("/v2/models/m/infer", data=body, headers=headers)
+        else:
+            r = d.infer("m", {"inputs": [server.json_input("x", x),
+                                         server.json_input("k", i8(k)[0],
+                                                           "INT64")]})
+        assert r.status_code == 200, r.text
+        y = server.outputs_of(r)
+        assert np.array_equal(y["top"], np.sort(x)[::-1][:k])
+        assert np.array_equal(y["pairs"], x[:2 * k].reshape(k, 2))
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(200)))
+    r = d.infer("m", {"inputs": [server.json_input("x", X[0]),
+                                 server.json_input("k", i8(9)[0], "INT64")]})
+    assert r.status_code == 400 and "TopK" in r.json()["error"]
