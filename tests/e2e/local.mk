@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	tests/e2e/ctl.py \
 	tests/e2e/drawn.py \
 	tests/e2e/fake_quantctl.sh \
+	tests/e2e/families.py \
 	tests/e2e/grown.py \
 	tests/e2e/npm.py \
 	tests/e2e/onnx_vectors.py \
@@ -14,6 +15,7 @@ EXTRA_DIST += \
 	tests/e2e/programs.py \
 	tests/e2e/pypi.py \
 	tests/e2e/server.py \
+	tests/e2e/spoken.py \
 	tests/e2e/test_000_protocol.py \
 	tests/e2e/test_001_infer.py \
 	tests/e2e/test_002_clients.py \
@@ -39,11 +41,14 @@ EXTRA_DIST += \
 	tests/e2e/test_103_no_vnni.py \
 	tests/e2e/test_104_grown.py \
 	tests/e2e/test_106_control_flow.py \
+	tests/e2e/test_105_families.py \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_111_onnx_vectors.py \
 	tests/e2e/test_112_contrib.py \
 	tests/e2e/test_112_import_matrix.py \
 	tests/e2e/test_120_quantized_twins.py \
+	tests/e2e/test_120_wake_words.py \
+	tests/e2e/test_121_silero.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
 	tests/e2e/test_310_crash.py \

@@ -28,25 +28,54 @@ def run(model, inputs):
 
 def call(model, inputs, seconds):
     """The outputs, and the milliseconds of each run within `seconds`."""
+    steps, ms = work(model, [inputs], {}, seconds)
+    return steps[0], ms
+
+
+def loop(model, stepped, fixed, state):
+    """
+    The outputs of each step of a model with state.
+
+    stepped: {name: array}, of which step i gets a[i].
+    fixed:   {name: array}, the same at each step.
+    state:   {name: (output that is its next value, first value)}.
+    """
+    n = len(next(iter(stepped.values())))
+    first = {i: a for i, (_, a) in state.items()}
+    steps = [{**{k: a[i] for k, a in stepped.items()},
+              **(fixed | first if i == 0 else {})} for i in range(n)]
+    return work(model, steps, {i: o for i, (o, _) in state.items()}, 0)[0]
+
+
+def work(model, steps, feedback, seconds):
+    """
+    Runs the steps, each a {name: array}: what one does not name stays as it
+    was, and feedback, {input: output}, goes round.  The last one is repeated
+    and timed.
+    """
     if shutil.which("node") is None:
         pytest.skip("node is not installed: no ONNX Runtime")
     runtime = npm.package("onnxruntime-node", VERSION)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        feeds = []
-        for i, (name, array) in enumerate(inputs.items()):
-            array = numpy.ascontiguousarray(array)
-            (folder / f"in{i}").write_bytes(array.tobytes())
-            feeds.append({"name": name, "type": array.dtype.name,
-                          "shape": array.shape, "file": f"in{i}"})
-        job = {"model": str(model), "inputs": feeds, "seconds": seconds}
+        job = {"model": str(model), "steps": [], "feedback": feedback,
+               "seconds": seconds}
+        for i, inputs in enumerate(steps):
+            job["steps"].append([])
+            for k, (name, array) in enumerate(inputs.items()):
+                file = f"in{i}.{k}"
+                (folder / file).write_bytes(
+                    numpy.ascontiguousarray(array).tobytes())
+                job["steps"][-1].append(
+                    {"name": name, "type": array.dtype.name,
+                     "shape": array.shape, "file": file})
         (folder / "job.json").write_text(json.dumps(job))
         subprocess.run(["node", HERE / "ort_run.js", runtime, folder],
                        check=True, timeout=LIMIT_S + seconds)
         answer = json.loads((folder / "answer.json").read_text())
-        outputs = {
+        outputs = [{
             o["name"]: numpy.fromfile(folder / o["file"], TYPES[o["type"]])
-            .reshape(o["shape"]) for o in answer["outputs"]}
+            .reshape(o["shape"]) for o in step} for step in answer["steps"]]
     return outputs, answer["ms"]
 
 

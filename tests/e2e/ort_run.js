@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// node ort_run.js RUNTIME FOLDER: runs a model in ONNX Runtime as
-// FOLDER/job.json says and writes FOLDER/answer.json and the outputs' bytes.
-// One thread; with job.seconds the run is repeated that long and timed.
+// node ort_run.js RUNTIME FOLDER: runs a model in ONNX Runtime, once or some
+// steps one after the other, as FOLDER/job.json says and writes
+// FOLDER/answer.json and the outputs' bytes.  One thread; with job.seconds the
+// last run is repeated that long and timed.
 'use strict';
 const fs = require('fs');
 const path = require('path');
@@ -17,34 +18,45 @@ const ARRAYS = {
     int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array,
 };
 
+function tensor(input) {
+    const bytes = read(input.file);
+    return new ort.Tensor(input.type, new ARRAYS[input.type](
+        bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset +
+                           bytes.length)), input.shape);
+}
+
 async function main() {
     const job = JSON.parse(read('job.json'));
     const session = await ort.InferenceSession.create(job.model, {
         intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3,
     });
     const feeds = {};
-    for (const i of job.inputs) {
-        const bytes = read(i.file);
-        const data = new ARRAYS[i.type](bytes.buffer.slice(
-            bytes.byteOffset, bytes.byteOffset + bytes.length));
-        feeds[i.name] = new ort.Tensor(i.type, data, i.shape);
+    const steps = [];
+    let result;
+    for (const [i, inputs] of job.steps.entries()) {
+        for (const input of inputs) {
+            feeds[input.name] = tensor(input);
+        }
+        result = await session.run(feeds);
+        for (const [input, output] of Object.entries(job.feedback)) {
+            feeds[input] = result[output];
+        }
+        steps.push(session.outputNames.map((name, k) => {
+            const t = result[name], file = `out${i}.${k}`;
+            fs.writeFileSync(path.join(folder, file), Buffer.from(
+                t.data.buffer, t.data.byteOffset, t.data.byteLength));
+            return {name, type: t.type, shape: t.dims, file};
+        }));
     }
-    let result = await session.run(feeds);
     const ms = [];
     const end = performance.now() + 1000 * job.seconds;
     while (performance.now() < end) {
         const start = performance.now();
-        result = await session.run(feeds);
+        await session.run(feeds);
         ms.push(performance.now() - start);
     }
-    const outputs = session.outputNames.map((name, i) => {
-        const t = result[name];
-        fs.writeFileSync(path.join(folder, `out${i}`), Buffer.from(
-            t.data.buffer, t.data.byteOffset, t.data.byteLength));
-        return {name, type: t.type, shape: t.dims, file: `out${i}`};
-    });
     fs.writeFileSync(path.join(folder, 'answer.json'),
-                     JSON.stringify({outputs, ms}));
+                     JSON.stringify({steps, ms}));
 }
 
 main().catch((e) => {
