@@ -6,34 +6,19 @@
  *                   what the past holds of them
  *     y [B,S,N*H] = Reshape(Transpose(Softmax(q * k' * scale + mask) * v))
  *
- * B is the batch, N the heads, S and T the lengths of what asks and of what is
- * looked at (T: with the past), H the size of a head.
+ * with letters as in contrib_attention.h.
  *
  * The mask is a sum of up to three: the file's attention bias, a large
  * negative number where its mask is 0, and a larger one above the diagonal when
  * no place may look at later ones.
  */
-#include "engine/onnx/contrib.h"
+#include "engine/onnx/contrib_attention.h"
 
 #include <float.h>
 #include <math.h>
 
-/* What goes into the softmax. */
-struct attend {
-    struct expand x;
-    int64_t heads;
-    float scale;  /* 0: by the root of the size of a head */
-    float filter; /* what masks */
-    bool causal;  /* no place looks at later ones */
-    int q, k, v;  /* [B,N,S,H] [B,N,T,H] [B,N,T,H] */
-    int k_turned; /* [B,N,H,T], or -1: k is turned */
-    int mask;     /* as the file has it, or -1 */
-    int bias;     /* [B or 1,N or 1,S,T], or -1 */
-    int past;     /* its k, a value [B,N,P,H], or -1 */
-};
-
-static int
-read_attrs(struct attend *a, struct upgrade *u, int node, struct err *e)
+int
+attend_begin(struct attend *a, struct upgrade *u, int node, struct err *e)
 {
     const struct node *n = rewrite_node(u, node);
 
@@ -47,11 +32,10 @@ read_attrs(struct attend *a, struct upgrade *u, int node, struct err *e)
         .q = -1,
         .k = -1,
         .v = -1,
-        .k_turned = -1,
         .mask = -1,
         .bias = -1,
-        .past = -1,
     };
+    a->kv_heads = a->heads;
     if (a->heads < 1 || a->heads > 1 << 16)
         return err_set(e, ERR_INVALID, "attribute num_heads = %lld",
                        (long long)a->heads);
@@ -64,19 +48,18 @@ read_attrs(struct attend *a, struct upgrade *u, int node, struct err *e)
 
 /* --- heads --------------------------------------------------------------- */
 
-/* [B,S,N*H] as [B,S,N,H] */
+/* [B,S,N,H] as [B,N,S,H], or back. */
 static int
-apart(struct attend *a, int value)
-{
-    return expand_reshape(&a->x, value, (const int64_t[]){0, 0, a->heads, -1},
-                          4);
-}
-
-/* [B,S,N,H] as [B,N,S,H] */
-static int
-by_head(struct attend *a, int value)
+turned(struct attend *a, int value)
 {
     return expand_transpose(&a->x, value, (const int64_t[]){0, 2, 1, 3}, 4);
+}
+
+int
+attend_by_head(struct attend *a, int value, int64_t heads)
+{
+    return turned(
+        a, expand_reshape(&a->x, value, (const int64_t[]){0, 0, heads, -1}, 4));
 }
 
 /* k or v of the past, then the new one. */
@@ -190,8 +173,8 @@ mask_term(struct attend *a, int *out, struct err *e)
 }
 
 /* A number of the type that no sum of scores comes near. */
-static float
-lowest(enum dtype t)
+float
+attend_lowest(enum dtype t)
 {
     return t == DTYPE_FLOAT16    ? -65504.0f
            : t == DTYPE_BFLOAT16 ? -0x1.fep127f
@@ -212,7 +195,8 @@ causal_term(struct attend *a)
 
     if (!a->causal)
         return -1;
-    full = expand_op2(x, OP_EXPAND, expand_number(x, "later", lowest(x->type)),
+    full = expand_op2(x, OP_EXPAND,
+                      expand_number(x, "later", attend_lowest(x->type)),
                       expand_concat(x, shape, 2, 0));
     past = expand_op2(x, OP_SUB, shape[1], shape[0]);
     in[0] = full;
@@ -226,34 +210,57 @@ static int
 scaled(struct attend *a, int scores)
 {
     struct expand *x = &a->x;
-    int root;
+    int cap;
 
-    if (a->scale != 0)
-        return expand_op2(x, OP_MUL, scores,
-                          expand_number(x, "scale", a->scale));
-    root = expand_cast(x, expand_dim(x, a->q, 3), x->type);
-    return expand_op2(x, OP_DIV, scores, expand_op1(x, OP_SQRT, root));
+    if (a->scale != 0) {
+        scores =
+            expand_op2(x, OP_MUL, scores, expand_number(x, "scale", a->scale));
+    } else {
+        int size = expand_cast(x, expand_dim(x, a->q, 3), x->type);
+
+        scores = expand_op2(x, OP_DIV, scores, expand_op1(x, OP_SQRT, size));
+    }
+    if (a->softcap == 0)
+        return scores;
+    cap = expand_number(x, "softcap", a->softcap);
+    scores = expand_op1(x, OP_TANH, expand_op2(x, OP_DIV, scores, cap));
+    return expand_op2(x, OP_MUL, scores, cap);
 }
 
-/* The file's node becomes the end of it. */
+/*
+ * Where several heads of q share one of k and v, they are as if one were
+ * longer: [B,from,..,last] as [B,to,..,last], the axis in between what fits.
+ */
 static int
-attend(struct attend *a, struct err *e)
+shared(struct attend *a, int value, int64_t to)
 {
     struct expand *x = &a->x;
-    int in[2], mask, scores;
+    int dims[2];
+
+    if (a->kv_heads == a->heads)
+        return value;
+    dims[0] = expand_ints(x, "heads", (const int64_t[]){0, to, -1}, 3);
+    dims[1] = expand_dim(x, value, 3);
+    return expand_op2(x, OP_RESHAPE, value, expand_concat(x, dims, 2, 0));
+}
+
+int
+attend_end(struct attend *a, struct err *e)
+{
+    struct expand *x = &a->x;
+    int in[2], mask, y, k;
 
     if (mask_term(a, &mask, e) != 0)
         return e->code;
     mask = add(a, mask, causal_term(a));
     mask = add(a, mask, a->bias);
-    if (a->k_turned < 0)
-        a->k_turned =
-            expand_transpose(x, a->k, (const int64_t[]){0, 1, 3, 2}, 4);
-    scores = scaled(a, expand_op2(x, OP_MATMUL, a->q, a->k_turned));
-    scores = add(a, scores, mask);
-    scores = expand_op1(x, OP_SOFTMAX, scores);
+    k = expand_transpose(x, a->k, (const int64_t[]){0, 1, 3, 2}, 4);
+    y = expand_op2(x, OP_MATMUL, shared(a, a->q, a->kv_heads), k);
+    y = add(a, shared(a, scaled(a, y), a->heads), mask);
+    y = expand_op1(x, OP_SOFTMAX, y);
     attr_set_int(x->u->g, expand_last(x), "axis", -1);
-    in[0] = by_head(a, expand_op2(x, OP_MATMUL, scores, a->v));
+    y = expand_op2(x, OP_MATMUL, shared(a, y, a->kv_heads), a->v);
+    in[0] = turned(a, shared(a, y, a->heads));
     in[1] = expand_ints(x, "shape", (const int64_t[]){0, 0, -1}, 3);
     return expand_end(x, OP_RESHAPE, in, 2, e);
 }
@@ -332,10 +339,12 @@ past_and_present(struct attend *a)
     int past = expand_in(x, ATT_PAST), both[2];
 
     if (past >= 0) {
-        a->past = expand_op2(x, OP_GATHER, past, expand_index(x, "keys", 0));
-        a->k = behind(a, a->past, a->k);
-        past = expand_op2(x, OP_GATHER, past, expand_index(x, "values", 1));
-        a->v = behind(a, past, a->v);
+        int keys = expand_op2(x, OP_GATHER, past, expand_index(x, "keys", 0));
+        int values =
+            expand_op2(x, OP_GATHER, past, expand_index(x, "values", 1));
+
+        a->k = behind(a, keys, a->k);
+        a->v = behind(a, values, a->v);
     }
     if (x->n_out < 2)
         return;
@@ -354,7 +363,8 @@ attention(struct upgrade *u, int node, struct err *e)
 
     if (rewrite_only_default(u, node, "do_rotary", 0, e) != 0 ||
         rewrite_only_default(u, node, "past_present_share_buffer", 0, e) != 0 ||
-        read_attrs(&a, u, node, e) != 0 || read_sizes(&a, size, &equal, e) != 0)
+        attend_begin(&a, u, node, e) != 0 ||
+        read_sizes(&a, size, &equal, e) != 0)
         return e->code;
     if (expand_in(&a.x, ATT_PAST_LENGTH) >= 0)
         return err_set(e, ERR_UNSUPPORTED,
@@ -362,11 +372,11 @@ attention(struct upgrade *u, int node, struct err *e)
     project(&a, size, equal, part);
     a.mask = expand_in(&a.x, ATT_MASK);
     a.bias = expand_in(&a.x, ATT_ATTENTION_BIAS);
-    a.q = by_head(&a, apart(&a, part[0]));
-    a.k = by_head(&a, apart(&a, part[1]));
-    a.v = by_head(&a, apart(&a, part[2]));
+    a.q = attend_by_head(&a, part[0], a.heads);
+    a.k = attend_by_head(&a, part[1], a.heads);
+    a.v = attend_by_head(&a, part[2], a.heads);
     past_and_present(&a);
-    return attend(&a, e);
+    return attend_end(&a, e);
 }
 
 /* --- MultiHeadAttention -------------------------------------------------- */
@@ -457,9 +467,9 @@ multi_head_attention(struct upgrade *u, int node, struct err *e)
 {
     struct attend a;
     bool already;
-    int part[3], past_value;
+    int part[3], past_key, past_value;
 
-    if (read_attrs(&a, u, node, e) != 0 || parts(&a, part, &already, e) != 0)
+    if (attend_begin(&a, u, node, e) != 0 || parts(&a, part, &already, e) != 0)
         return e->code;
     for (int i = MHA_PAST_LENGTH; i < a.x.n_in; i++)
         if (expand_in(&a.x, i) >= 0)
@@ -469,26 +479,26 @@ multi_head_attention(struct upgrade *u, int node, struct err *e)
                                                 : "cache_indirection");
     a.mask = expand_in(&a.x, MHA_MASK);
     a.bias = expand_in(&a.x, MHA_ATTENTION_BIAS);
-    a.past = expand_in(&a.x, MHA_PAST_KEY);
+    past_key = expand_in(&a.x, MHA_PAST_KEY);
     past_value = expand_in(&a.x, MHA_PAST_VALUE);
-    if ((a.past < 0) != (past_value < 0))
+    if ((past_key < 0) != (past_value < 0))
         return err_set(e, ERR_INVALID,
                        "of inputs 6 (past_key) and 7 (past_value) only one is "
                        "given");
-    if (already && (expand_in(&a.x, MHA_BIAS) >= 0 || a.past >= 0))
+    if (already && (expand_in(&a.x, MHA_BIAS) >= 0 || past_key >= 0))
         return err_set(e, ERR_INVALID,
                        "a key of rank 4 goes with neither bias nor past");
     add_biases(&a, part);
-    a.q = by_head(&a, apart(&a, part[0]));
-    a.k = already ? part[1] : by_head(&a, apart(&a, part[1]));
-    a.v = already ? part[2] : by_head(&a, apart(&a, part[2]));
-    if (a.past >= 0) {
-        a.k = behind(&a, a.past, a.k);
+    a.q = attend_by_head(&a, part[0], a.heads);
+    a.k = already ? part[1] : attend_by_head(&a, part[1], a.heads);
+    a.v = already ? part[2] : attend_by_head(&a, part[2], a.heads);
+    if (past_key >= 0) {
+        a.k = behind(&a, past_key, a.k);
         a.v = behind(&a, past_value, a.v);
     }
     expand_give(&a.x, 1, a.k);
     expand_give(&a.x, 2, a.v);
-    return attend(&a, e);
+    return attend_end(&a, e);
 }
 
 #define ANY OPSET_ANY, OPSET_LAST

@@ -31,12 +31,12 @@ def normal(*shape):
 
 
 def case(name, op, inputs, outputs, consts=(), domain="com.microsoft",
-         sizes=True, **attrs):
+         sizes="open", **attrs):
     """Adds one.
 
     inputs: name -> array, None where it is absent; outputs: arrays, None for
     one that is there but not looked at; consts: names of those that are
-    initializers; sizes: whether ranks are declared.
+    initializers; sizes: what is declared of them, where "open" says the rank.
     """
     names = ["" if v is None else k for k, v in inputs.items()]
     wanted = [f"out{i}" if v is not None else "" for i, v in
@@ -46,7 +46,8 @@ def case(name, op, inputs, outputs, consts=(), domain="com.microsoft",
     given = {k: v for k, v in inputs.items() if v is not None}
 
     def info(k, v):
-        dims = [f"{k}_{i}" for i in range(v.ndim)] if sizes else None
+        dims = {"open": [f"{k}_{i}" for i in range(v.ndim)],
+                "known": v.shape, "unknown": None}[sizes]
         return helper.make_tensor_value_info(
             k, TYPES[v.dtype.name], dims)
 
@@ -146,7 +147,7 @@ def elementwise():
          axis=2, is_inner_broadcast=0)
     x, bias = normal(2, 3), normal(1, 3)
     case("bias_softmax_rank_unknown", "BiasSoftmax", {"x": x, "b": bias},
-         [f32(softmax(x + bias))], axis=1, is_inner_broadcast=0, sizes=False)
+         [f32(softmax(x + bias))], axis=1, is_inner_broadcast=0, sizes="unknown")
 
 
 def conv(x, w, b=None, pad=0, stride=1, group=1):
@@ -220,14 +221,14 @@ def products():
         alpha = 1.0 if ta else 0.5
         y = alpha * (swapped(a, ta, ba).astype(np.float64)
                      @ swapped(b, tb, bb))
-        for sizes in (True, False):
-            case(f"fused_matmul_{ta}{ba}{tb}{bb}{'' if sizes else '_unknown'}",
+        for sizes in ("open", "unknown"):
+            case(f"fused_matmul_{ta}{ba}{tb}{bb}_{sizes}",
                  "FusedMatMul", {"a": a, "b": b}, [f32(y)], sizes=sizes,
                  transA=ta, transBatchA=ba, transB=tb, transBatchB=bb,
                  alpha=alpha)
     a, b = normal(5), normal(2, 5, 3)
     case("fused_matmul_list", "FusedMatMul", {"a": a, "b": b}, [a @ b],
-         transA=1)
+         sizes="known", transA=1)
 
 
 # --- normalization ---------------------------------------------------------
@@ -500,6 +501,125 @@ def nbits():
              block_size=block)
 
 
+# --- decoders ----------------------------------------------------------------
+
+def rotate(x, cos, sin, at, interleaved=False):
+    """x [B,N,S,H], tables [M,R/2], places [B,S]."""
+    y = x.astype(np.float64)
+    half = cos.shape[1]
+    a, b = ((slice(0, 2 * half, 2), slice(1, 2 * half, 2)) if interleaved
+            else (slice(0, half), slice(half, 2 * half)))
+    c, s = cos[at][:, None], sin[at][:, None]
+    y[..., a] = x[..., a] * c - x[..., b] * s
+    y[..., b] = x[..., b] * c + x[..., a] * s
+    return f32(y)
+
+
+def flat(x):
+    """[B,N,S,H] as [B,S,N*H]."""
+    return x.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[2], -1)
+
+
+def tables(rows, half):
+    angle = np.arange(rows)[:, None] / 10 ** np.linspace(0, 2, half)
+    return f32(np.cos(angle)), f32(np.sin(angle))
+
+
+def rotary():
+    b, n, s, h = 2, 3, 4, 8
+    x = normal(b, n, s, h)
+    at = rng.integers(0, 10, (b, s))
+    cos, sin = tables(10, h // 2)
+    op, const = "RotaryEmbedding", ("cos", "sin")
+    for inter in (0, 1):
+        y = rotate(x, cos, sin, at, inter)
+        more = {"at": at, "cos": cos, "sin": sin}
+        case(f"rotary_4d_{inter}", op, {"x": x, **more}, [y], const,
+             interleaved=inter)
+        for name, attrs in (("", {}), ("_heads", {"num_heads": n})):
+            case(f"rotary_3d_{inter}{name}", op, {"x": flat(x), **more},
+                 [flat(y)], const, interleaved=inter, **attrs)
+        first = np.array([3])
+        y = rotate(x, cos, sin, np.tile(np.arange(3, 3 + s), (b, 1)), inter)
+        case(f"rotary_first_{inter}", op,
+             {"x": x, "at": first, "cos": cos, "sin": sin}, [y], const,
+             interleaved=inter)
+        less = tables(10, 2)
+        y = rotate(x, *less, at, inter)
+        case(f"rotary_part_{inter}", op,
+             {"x": flat(x), "at": at, "cos": less[0], "sin": less[1]},
+             [flat(y)], const, interleaved=inter, num_heads=n,
+             rotary_embedding_dim=4)
+
+
+def grouped(name, n, kv, s, p, lengths, packed=False, turn=False, inter=0,
+            window=-1, cap=0.0, biased=False, total=None):
+    """One GroupQueryAttention: p places of past (None: no past)."""
+    b, h = len(lengths), 16
+    q, k, v = normal(b, n, s, h), normal(b, kv, s, h), normal(b, kv, s, h)
+    inputs = {"q": flat(q), "k": flat(k), "v": flat(v), "pk": None, "pv": None}
+    if packed:
+        inputs.update(q=np.concatenate([flat(q), flat(k), flat(v)], -1),
+                      k=None, v=None)
+    start = np.maximum(np.array(lengths) - s, 0)
+    longest = max(lengths) if total is None else total
+    t = s
+    past = [np.zeros((b, kv, 0, h), np.float32)] * 2
+    if p is not None:
+        past = [normal(b, kv, p, h) for _ in range(2)]
+        inputs.update(pk=past[0], pv=past[1])
+        t = max(p, longest)
+    inputs.update(lengths=np.array(lengths, np.int32) - 1,
+                  total=np.array(longest, np.int32))
+    attrs = {"num_heads": n, "kv_num_heads": kv}
+    if turn:
+        cos, sin = tables(32, h // 2)
+        inputs.update(cos=cos, sin=sin)
+        at = start[:, None] + np.arange(s)
+        q, k = (rotate(i, cos, sin, at, inter) for i in (q, k))
+        attrs.update(do_rotary=1, rotary_interleaved=inter)
+    kk, vv = (np.zeros((b, kv, t, h), np.float32) for _ in range(2))
+    for i in range(b):
+        for to, old, new in ((kk, past[0], k), (vv, past[1], v)):
+            to[i, :, :start[i]] = old[i, :, :start[i]]
+            to[i, :, start[i]:start[i] + s] = new[i]
+    scores = q.astype(np.float64) @ np.repeat(kk, n // kv, 1).swapaxes(-1, -2)
+    scores /= math.sqrt(h)
+    if cap:
+        scores = np.tanh(scores / cap) * cap
+        attrs.update(softcap=cap)
+    if biased:
+        bias = normal(b, 1, s, t)
+        inputs.update({i: inputs.get(i) for i in ("cos", "sin")}, at=None,
+                      bias=bias)
+        scores = scores + bias
+    i = (start[:, None] + np.arange(s))[:, None, :, None]
+    seen = np.arange(t) <= i
+    if window > 0:
+        seen &= np.arange(t) > i - window
+        attrs.update(local_window_size=window)
+    y = softmax(np.where(seen, scores, -np.inf)) @ np.repeat(vv, n // kv, 1)
+    case(f"gqa_{name}", "GroupQueryAttention", inputs, [f32(flat(y)), kk, vv],
+         ("cos", "sin"), **attrs)
+
+
+def decoders():
+    grouped("prompt", 4, 2, 5, None, [5, 5])
+    grouped("prompt_empty_past", 4, 2, 5, 0, [5, 5])
+    grouped("prompt_turned", 4, 2, 5, 0, [5, 5], turn=True)
+    grouped("next", 4, 2, 1, 6, [7, 7], turn=True)
+    grouped("next_same_heads", 4, 4, 1, 6, [7, 7], turn=True, inter=1)
+    grouped("next_uneven", 4, 2, 1, 6, [7, 4, 6], turn=True)
+    grouped("next_many", 4, 1, 3, 6, [9], turn=True)
+    grouped("packed", 4, 2, 1, 6, [7, 7], packed=True, turn=True)
+    grouped("packed_prompt", 4, 2, 4, 0, [4, 4], packed=True, turn=True)
+    grouped("window", 4, 2, 1, 6, [7, 7], window=3)
+    grouped("window_prompt", 4, 2, 6, 0, [6, 6], window=2)
+    grouped("softcap", 4, 2, 1, 6, [7, 7], cap=2.0)
+    grouped("bias", 4, 2, 1, 6, [7, 7], biased=True)
+    grouped("long_buffer", 4, 2, 1, 12, [7, 7], turn=True)
+
+
 for make in (elementwise, fused, products, norms, embeddings, attention,
-             multi_head, nbits):
+             multi_head, nbits, rotary, decoders):
     make()
