@@ -3,6 +3,7 @@ libdnn_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 libdnn_a_SOURCES = \
 	engine/dnn/attention.c \
 	engine/dnn/border.c engine/dnn/border.h \
+	engine/dnn/batchnorm.c \
 	engine/dnn/call.c engine/dnn/call.h \
 	engine/dnn/conv.c engine/dnn/conv.h \
 	engine/dnn/conv_int.c \

@@ -322,6 +322,32 @@ VARIANTS(scale_add,
           int64_t n),
          (y, scale, bias, n))
 
+INLINE void
+affine_body(float *y, const float *x, const float *restrict s,
+            const float *restrict t, int step, int64_t rows, int64_t n)
+{
+    if (step == 0) {
+        float by = s[0], plus = t[0];
+
+        SIMD for (int64_t i = 0; i < rows * n; i++) y[i] = x[i] * by + plus;
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++, y += n, x += n)
+        SIMD for (int64_t i = 0; i < n; i++) y[i] = x[i] * s[i] + t[i];
+}
+
+VARIANTS(affine,
+         (float *y, const float *x, const float *restrict s,
+          const float *restrict t, int step, int64_t rows, int64_t n),
+         (y, x, s, t, step, rows, n))
+
+void
+row_affine(float *y, const float *x, const float *s, const float *t, int step,
+           int64_t rows, int64_t n)
+{
+    affine(y, x, s, t, step, rows, n);
+}
+
 void
 row_scale_add(float *y, float scale, const float *bias, int64_t n)
 {

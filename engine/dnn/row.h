@@ -42,6 +42,13 @@ void row_real(float *y, const int32_t *sum, const float *scale, int scale_step,
 /* y = scale * y + bias[i] (bias may be NULL). */
 void row_scale_add(float *y, float scale, const float *bias, int64_t n);
 
+/*
+ * rows of n elements: y = x * s[i] + t[i], i the place in the row, or 0 when
+ * step is 0.  y may be x.
+ */
+void row_affine(float *y, const float *x, const float *s, const float *t,
+                int step, int64_t rows, int64_t n);
+
 /* y = (1-v)((1-u) a + u b) + v ((1-u) c + u d): four corners of a square. */
 void row_blend(float *y, const float *a, const float *b, const float *c,
                const float *d, float v, float u, int64_t n);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What scales and shifts each output channel of a convolution goes into its
- * weights and bias: y = s * (conv(x, W) + b) + t is a convolution with weights
- * s * W and bias s * b + t.  That is BatchNormalization (s = gamma / sqrt(var +
- * epsilon), t = beta - s * mean; Jacob et al. 2018, arXiv:1712.05877, section
- * 3.2), and Add, Sub, Mul and Div with a constant that has one number for each
- * channel, or one for all: some exporters write biases and scales so.
+ * What scales and shifts each output channel of a convolution (or column of a
+ * Gemm, which is one without space) goes into its weights and bias: y = s *
+ * (conv(x, W) + b) + t is a convolution with weights s * W and bias s * b + t.
+ * That is BatchNormalization (s = gamma / sqrt(var + epsilon), t = beta - s *
+ * mean; Jacob et al. 2018, arXiv:1712.05877, section 3.2), and Add, Sub, Mul
+ * and Div with a constant that has one number for each channel, or one for all:
+ * some exporters write biases and scales so.
  */
 #include <math.h>
 
@@ -103,14 +104,22 @@ affine_of(const struct graph *g, const struct node *n, int side, int rank,
 /* --- the convolution ------------------------------------------------------ */
 
 /*
- * Output channel o of Conv's weights [O, C/g, ...] is one block; of
- * ConvTranspose's [C, O/g, ...] it is a block in each row of its group.
+ * Output channel o of Conv's weights [O, C/g, ...] is one block, and so it is
+ * of Gemm's with transB; of ConvTranspose's [C, O/g, ...] and of Gemm's as they
+ * are it is a block in each row of its group.
  */
+static bool
+in_rows(const struct node *n)
+{
+    return n->op == OP_CONV_TRANSPOSE ||
+           (n->op == OP_GEMM && attr_int(n, "transB", 0) == 0);
+}
+
 static void
 scale_weights(float *w, const struct shape *ws, const struct node *conv,
               const struct affine *a)
 {
-    bool transposed = conv->op == OP_CONV_TRANSPOSE;
+    bool transposed = in_rows(conv);
     int64_t inner = shape_span(ws, transposed ? 2 : 1, ws->rank);
     int64_t columns = transposed ? ws->dim[1] : 1;
     int64_t per_group = ws->dim[0] / attr_int(conv, "group", 1);
@@ -132,10 +141,14 @@ channels_of(const struct graph *g, const struct node *conv)
     const struct value *w = node_in(g, conv, 1), *b = node_in(g, conv, 2);
     int64_t group = attr_int(conv, "group", 1), channels;
 
-    if (w == NULL || w->data == NULL || w->dtype != DTYPE_FLOAT ||
-        w->shape.rank < 3 || group < 1 || w->shape.dim[0] % group != 0)
+    if (w == NULL || w->data == NULL || w->dtype != DTYPE_FLOAT || group < 1 ||
+        (conv->op == OP_GEMM ? w->shape.rank != 2 || group != 1 ||
+                                   attr_float(conv, "alpha", 1) != 1 ||
+                                   attr_float(conv, "beta", 1) != 1
+                             : w->shape.rank < 3) ||
+        w->shape.dim[0] % group != 0)
         return 0;
-    channels = conv->op == OP_CONV ? w->shape.dim[0] : w->shape.dim[1] * group;
+    channels = in_rows(conv) ? w->shape.dim[1] * group : w->shape.dim[0];
     return b == NULL || floats_of(g, conv, 2, channels) != NULL ? channels : 0;
 }
 
@@ -189,7 +202,8 @@ visit(struct graph *g, struct node *n, int side, struct err *e)
     int rc = 0;
 
     if (conv == NULL ||
-        (conv->op != OP_CONV && conv->op != OP_CONV_TRANSPOSE) ||
+        (conv->op != OP_CONV && conv->op != OP_CONV_TRANSPOSE &&
+         conv->op != OP_GEMM) ||
         pass_reader(g, conv) != n)
         return 0;
     a.channels = channels_of(g, conv);

@@ -6,6 +6,8 @@
  *     Mul(x, HardSigmoid(x, 1/6, 1/2))
  *     Div(Mul(x, Clip(Add(x, 3), 0, 6)), 6)      (Paddle)
  *     Mul(x, Div(Clip(Add(x, 3), 0, 6), 6))      (PyTorch)
+ *
+ * What is left of the last, without Mul, is HardSigmoid by parts.
  */
 #include <math.h>
 
@@ -93,6 +95,25 @@ match(const struct graph *g, const struct node *n, int *x)
     return false;
 }
 
+/* Div(Clip(Add(x, 3), 0, 6), 6): x, or -1. */
+static int
+gate_of(const struct graph *g, const struct node *n)
+{
+    const struct node *clip, *add;
+    float c;
+    int of;
+
+    if ((n->op != OP_DIV && n->op != OP_MUL) || !with_scalar(g, n, &c, &of))
+        return -1;
+    clip = graph_producer(g, of);
+    add = clip == NULL || clip->op != OP_CLIP ? NULL
+                                              : graph_producer(g, clip->in[0]);
+    for (int k = 0; add != NULL && add->op == OP_ADD && k < 2; k++)
+        if (is_gate(g, n->out[0], add->in[k]))
+            return add->in[k];
+    return -1;
+}
+
 int
 pass_hardswish(struct graph *g, struct err *e)
 {
@@ -106,6 +127,19 @@ pass_hardswish(struct graph *g, struct err *e)
         n->op = OP_HARD_SWISH; /* the parts go when nobody else reads them */
         n->n_in = n->n_own = 1;
         n->in[0] = x;
+    }
+    graph_sweep(g);
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        struct node *n = &g->nodes.at[i];
+        int x = n->dead ? -1 : gate_of(g, n);
+
+        if (x < 0)
+            continue;
+        n->op = OP_HARD_SIGMOID;
+        n->n_in = n->n_own = 1;
+        n->in[0] = x;
+        attr_set_float(g, n, "alpha", 1.0f / 6);
+        attr_set_float(g, n, "beta", 0.5f);
     }
     return 0;
 }

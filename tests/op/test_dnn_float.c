@@ -450,6 +450,72 @@ test_layer_norm_by_parts(void **state)
         }
 }
 
+/* Numbers of a BatchNormalization of `channels`; variances are positive. */
+static int
+batch_norm(struct graph *g, int x, int64_t channels)
+{
+    float v[200];
+    int var;
+
+    assert_true(channels <= 200);
+    for (int64_t i = 0; i < channels; i++)
+        v[i] = 0.5f + (float)(i % 7);
+    var = graph_add_const(g, NULL, DTYPE_FLOAT, &SHAPE(channels), v);
+    return NODE(g, OP_BATCH_NORMALIZATION, x, both_const(g, SHAPE(channels), 1),
+                both_const(g, SHAPE(channels), 1),
+                both_const(g, SHAPE(channels), 1), var);
+}
+
+/* BatchNormalization of its own, in both layouts, and behind a Gemm. */
+static void
+test_batch_norm(void **state)
+{
+    struct graph *g = graph_new();
+    int x = both_input(g, "x", SHAPE(2, 20, 7, 9));
+
+    (void)state;
+    both_check(g, batch_norm(g, x, 20), 1e-5, "dnn.norm", "BatchNormalization");
+    g = graph_new();
+    x = both_input(g, "x", SHAPE(37, 130));
+    both_check(g, batch_norm(g, x, 130), 1e-5, "dnn.norm", "of rank 2");
+    g = graph_new();
+    x = NODE(g, OP_CONV, both_input(g, "x", SHAPE(2, 8, 30, 40)),
+             both_const(g, SHAPE(24, 8, 3, 3), 0.2f));
+    x = NODE(g, OP_RELU, batch_norm(g, NODE(g, OP_RELU, x), 24));
+    x = NODE(g, OP_CONV, x, both_const(g, SHAPE(8, 24, 1, 1), 0.2f));
+    both_check(g, x, 1e-5, "dnn.norm", "between convolutions");
+    for (int turned = 0; turned < 2; turned++) {
+        int w;
+
+        g = graph_new();
+        w = both_const(g, turned ? SHAPE(24, 30) : SHAPE(30, 24), 0.2f);
+        x = NODE(g, OP_GEMM, both_input(g, "x", SHAPE(5, 30)), w,
+                 both_const(g, SHAPE(24), 1));
+        attr_set_int(g, MADE(g, x), "transB", turned);
+        x = NODE(g, OP_RELU, batch_norm(g, x, 24));
+        both_check(g, x, 1e-5, "dnn.matmul", "behind a Gemm");
+    }
+}
+
+/* HardSigmoid and HardSwish by parts. */
+static void
+test_hard(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 3; form++) {
+        struct graph *g = graph_new();
+        int x = both_input(g, "x", SHAPE(3, 5, 7, 7)), y;
+
+        y = NODE(g, OP_CLIP, NODE(g, OP_ADD, number(g, 3), x), number(g, 0),
+                 number(g, 6));
+        y = form == 0 ? NODE(g, OP_DIV, y, number(g, 6))
+                      : NODE(g, OP_MUL, y, number(g, 1.0f / 6));
+        if (form == 2)
+            y = NODE(g, OP_MUL, x, y);
+        both_check(g, y, 1e-6, "dnn.eltwise/loop", "a gate by parts");
+    }
+}
+
 /* Reshapes between a product and what is joined to it; Expand before what
  * broadcasts; Cast to the same type. */
 static void
@@ -573,6 +639,8 @@ main(void)
         cmocka_unit_test(test_compound),
         cmocka_unit_test(test_layer_norm_by_parts),
         cmocka_unit_test(test_views),
+        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_hard),
         cmocka_unit_test(test_concat),
         cmocka_unit_test(test_resize),
     };
