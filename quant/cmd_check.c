@@ -10,28 +10,28 @@
 
 #include "base/mem.h"
 #include "engine/ir/graph.h"
+#include "quant/already.h"
 #include "quant/cmd.h"
 #include "quant/data.h"
 
 struct check {
     const char *model, *like, *calibration, *validation;
     int opset;
-    bool quantized; /* it has Q/DQ nodes already */
+    enum already quantized;
     json_t *samples;
 };
 
 static int
 build(struct check *c, struct model **m, struct err *e)
 {
+    const struct node *node;
     struct graph *g;
     int rc = graph_load(c->model, &g, e);
 
     if (rc != 0)
         return rc;
     c->opset = g->opset;
-    for (size_t i = 0; i < g->nodes.n; i++)
-        c->quantized |= g->nodes.at[i].op == OP_QUANTIZE_LINEAR ||
-                        g->nodes.at[i].op == OP_DEQUANTIZE_LINEAR;
+    c->quantized = already_quantized(g, &node);
     if ((rc = model_build(&g, &(struct model_options){0}, m, e)) != 0) {
         graph_free(&g);
         return rc;
@@ -131,8 +131,9 @@ check(struct check *c, struct err *e)
 static void
 print_line(const struct check *c)
 {
-    json_t *j = json_pack("{s:{s:i, s:b, s:O}}", "result", "opset", c->opset,
-                          "quantized", c->quantized, "samples", c->samples);
+    json_t *j =
+        json_pack("{s:{s:i, s:s, s:O}}", "result", "opset", c->opset, "variant",
+                  already_variant(c->quantized), "samples", c->samples);
 
     json_dumpf(j, stdout, JSON_COMPACT);
     putchar('\n');
@@ -169,7 +170,7 @@ cmd_check(const struct cmd *cmd, int argc, char **argv)
         print_line(&c);
     else
         printf("%s: opset %d%s, can be served\n", c.model, c.opset,
-               c.quantized ? ", quantized already" : "");
+               c.quantized != ALREADY_NOT ? ", quantized already" : "");
 out:
     json_decref(c.samples);
     mem_free(words.v.at);

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "quant/already.h"
 #include "quant/cmd.h"
 #include "quant/progress.h"
 #include "quant/report.h"
@@ -269,12 +270,28 @@ try_auto(struct job *job, struct err *e)
     return rc == ERR_UNSUPPORTED && r->n_trials > 0 ? 0 : rc;
 }
 
+/* Numbers that are rounded once are not to be rounded again. */
+static int
+refuse_quantized(const struct job *job, struct err *e)
+{
+    const struct node *node;
+
+    if (already_quantized(job->graph, &node) == ALREADY_NOT)
+        return 0;
+    return err_set(e, ERR_UNSUPPORTED,
+                   "the model is quantized already (node %s, %s): it is "
+                   "served as it is; to quantize it here, give the float model",
+                   node->name, op_name(node->op));
+}
+
 static int
 make_variant(struct job *job, struct err *e)
 {
     struct report *r = &job->report;
-    int rc;
+    int rc = job->ready_made == NULL ? refuse_quantized(job, e) : 0;
 
+    if (rc != 0)
+        return rc;
     if (job->ready_made != NULL)
         rc = try_file(job, job->ready_made, "ready-made", "int8-qat", e);
     else if (strcmp(job->recipe, "static") == 0)

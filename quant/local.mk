@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libquant.a
 libquant_a_CFLAGS = $(AM_CFLAGS) $(LIBZIP_CFLAGS) $(JANSSON_CFLAGS)
 libquant_a_SOURCES = \
+	quant/already.c quant/already.h \
 	quant/bench.c quant/bench.h \
 	quant/columns.c quant/columns.h \
 	quant/convert.c quant/convert.h \

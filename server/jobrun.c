@@ -25,6 +25,7 @@
 #include "server/job_impl.h"
 #include "server/log.h"
 #include "server/report.h"
+#include "server/route.h"
 
 /* --- children ---------------------------------------------------------- */
 
@@ -222,10 +223,14 @@ run_child(struct jobs *j, struct job *job, words *w, json_t **result,
 
 /* --- the version itself ------------------------------------------------ */
 
+enum { PRECISION_TEXT = 32 };
+
+/* precision: out; what a variant of such a file is called. */
 static int
 check(struct jobs *j, struct job *job, const char *folder, const char *like,
-      bool *quantized, struct err *e)
+      char precision[PRECISION_TEXT], struct err *e)
 {
+    const char *name;
     json_t *result;
     words w = {0};
     char *path = mem_printf("%s/%s/model.onnx", job->stage, folder);
@@ -244,7 +249,10 @@ check(struct jobs *j, struct job *job, const char *folder, const char *like,
     mem_free(path);
     if ((rc = run_child(j, job, &w, &result, e)) != 0)
         return rc;
-    *quantized = json_is_true(json_object_get(result, "quantized"));
+    name = json_string_value(json_object_get(result, "variant"));
+    if (name == NULL || !route_name_ok(name) || strlen(name) >= PRECISION_TEXT)
+        name = "fp32";
+    snprintf(precision, PRECISION_TEXT, "%s", name);
     json_decref(result);
     return 0;
 }
@@ -422,10 +430,10 @@ judge_ready_made(struct jobs *j, struct job *job,
 {
     json_t *result;
     words w = {0};
-    bool quantized;
+    char precision[PRECISION_TEXT];
     int rc;
 
-    if ((rc = check(j, job, "variant", base->path, &quantized, e)) != 0)
+    if ((rc = check(j, job, "variant", base->path, precision, e)) != 0)
         return rc;
     job_phase(j, job, "validate");
     word(&w, job->program);
@@ -512,14 +520,14 @@ out:
 /* --- all of it --------------------------------------------------------- */
 
 static bool
-wants_variant(const struct job *job, bool quantized)
+wants_variant(const struct job *job, const char *precision)
 {
     const char *recipe = recipe_get(job->recipe, "recipe");
 
     if (job->kind != JOB_UPLOAD)
         return true;
     return strcmp(recipe, "none") != 0 &&
-           !(quantized && strcmp(recipe, "auto") == 0);
+           (strcmp(precision, "fp32") == 0 || strcmp(recipe, "auto") != 0);
 }
 
 static int
@@ -547,18 +555,18 @@ static int
 run(struct jobs *j, struct job *job, struct err *e)
 {
     struct repo_variant base = {0};
-    bool quantized = false;
+    char precision[PRECISION_TEXT] = "fp32";
     int rc = 0;
 
     if (atomic_load(&job->cancel))
         return err_set(e, ERR_UNAVAILABLE, "cancelled");
     job_phase(j, job, "parse");
     if (job->kind == JOB_UPLOAD) {
-        rc = check(j, job, "base", NULL, &quantized, e);
+        rc = check(j, job, "base", NULL, precision, e);
         if (rc == 0)
-            rc = publish_base(j, job, quantized ? "int8-qat" : "fp32", e);
+            rc = publish_base(j, job, precision, e);
     }
-    if (rc != 0 || !wants_variant(job, quantized))
+    if (rc != 0 || !wants_variant(job, precision))
         return rc;
     if ((rc = base_of(j, job, &base, e)) != 0)
         return rc;

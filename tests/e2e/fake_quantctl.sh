@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ "$command" = check ]; then
-    echo '{"result":{"quantized":false}}'
+    echo '{"result":{"variant":"fp32"}}'
     exit 0
 fi
 echo '{"phase":"calibrate","fraction":0.5,"message":"half way"}'

@@ -275,6 +275,16 @@ def test_nan_samples_are_left_out(tmp_path, model):
     assert report["data"]["calibration"]["inputs"][0]["nonfinite"] == 1
 
 
+@pytest.mark.parametrize("recipe", ["auto", "static", "dynamic"])
+def test_quantized_models_are_refused(tmp_path, model, recipe):
+    quantize(tmp_path, model, "--recipe", "dynamic", *ANY_SPEED)
+    assert "quantized already (node " in ctl.fails(
+        "quantize", tmp_path / "out.onnx", "-o", tmp_path / "twice.onnx",
+        "--recipe", recipe, "--calibration", calibration(tmp_path), *QUICK,
+        code=ctl.UNSUPPORTED)
+    assert not (tmp_path / "twice.onnx").exists()
+
+
 @pytest.mark.parametrize("recipe", ["mixed", "bf16", "int4-rtn", "int4-gptq",
                                     "int4-awq"])
 def test_recipes_to_come(tmp_path, model, recipe):

@@ -167,6 +167,37 @@ def test_quantized_already(d, tmp_path, classes):
     assert r.headers["Quantd-Variant"] == "int8-qat"
     assert control.shares(d, "quantized") == {(1, "int8-qat"): 1}
 
+    # What is rounded once is not rounded again.
+    r = d.post(f"{control.REPOSITORY}/quantized/versions/1/variants",
+               params={"recipe": "dynamic", "wait": "true"})
+    assert r.status_code == 422 and "quantized already" in r.text, r.text
+    r = control.upload(d, "again", tmp_path / "q.onnx", recipe="dynamic")
+    assert r.status_code == 422 and "quantized already" in r.text, r.text
+    assert list(control.variants(d, "again")) == ["int8-qat"]
+
+    # Beside a float model it is a variant like the others, judged by it.
+    control.upload(d, "beside", path, recipe="none")
+    r = control.upload_form(
+        d, "beside", tmp_path / "q.onnx", [("validation", validation)],
+        where=f"{control.REPOSITORY}/beside/versions/1/variants",
+        variant="int8-qat", seconds=0)
+    assert r.status_code == 200, r.text
+    made = control.variants(d, "beside")
+    assert made["fp32"]["base"] and made["int8-qat"]["verdict"] == "accepted"
+
+
+def test_quantized_as_it_runs(d, tmp_path):
+    """A file of ONNX Runtime's dynamic quantizer says so by its name."""
+    path = tiny.integer_product(tmp_path / "m.onnx")
+    r = control.upload(d, "running", path)
+    assert r.status_code == 200, r.text
+    assert control.variants(d, "running")["int8-dynamic"]["base"] is True
+    r = d.infer("running", INFER)
+    assert numpy.allclose(y(r), [[3, 5, 7]], atol=0.05)
+    r = d.post(f"{control.REPOSITORY}/running/versions/1/variants",
+               params={"recipe": "dynamic", "wait": "true"})
+    assert r.status_code == 422 and "quantized already" in r.text, r.text
+
 
 def test_labels_and_external_data(d, tmp_path):
     path = tiny.affine(tmp_path / "m.onnx", k=64)

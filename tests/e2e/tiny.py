@@ -32,6 +32,22 @@ def affine(path, k=3, scale=2.0, shift=1.0):
                  [("w", w), ("b", b)])
 
 
+def integer_product(path, k=3):
+    """affine() with weights of 8 bits and a scale found as it runs."""
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        helper.make_node("MatMulInteger", ["q", "w", "z"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["whole"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["s", "w_scale"], ["scale"]),
+        helper.make_node("Mul", ["whole", "scale"], ["real"]),
+        helper.make_node("Add", ["real", "b"], ["y"])]
+    return _save(path, nodes, [_value("x", ["N", k])],
+                 [_value("y", ["N", k])],
+                 [("w", (numpy.eye(k) * 100).astype(numpy.int8)),
+                  ("w_scale", numpy.float32(0.02)),
+                  ("b", numpy.ones(k, numpy.float32))])
+
+
 def slow(path, k=512, layers=60):
     """x [N,k] -> y [N,k], a few milliseconds a row, with few weights."""
     rng = numpy.random.default_rng(1)
