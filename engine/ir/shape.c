@@ -60,6 +60,16 @@ shape_n(const struct shape *s)
     return (size_t)shape_span(s, 0, s->rank);
 }
 
+size_t
+shape_rounds(const struct shape *s)
+{
+    size_t n = 1;
+
+    for (int i = 0; i < s->rank; i++)
+        n *= s->dim[i] > 0 ? (size_t)s->dim[i] : 1;
+    return n;
+}
+
 const char *
 shape_text(const struct shape *s, char text[SHAPE_TEXT])
 {

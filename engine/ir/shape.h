@@ -45,6 +45,12 @@ int64_t shape_span(const struct shape *s, int from, int to);
 /* Elements of a shape that shape_count() has accepted. */
 size_t shape_n(const struct shape *s);
 
+/*
+ * The same with empty axes counted as one: a loop over the axes outside of an
+ * empty one still goes round.
+ */
+size_t shape_rounds(const struct shape *s);
+
 /* "[1,3,?,224]" into text; returns text. */
 const char *shape_text(const struct shape *s, char text[SHAPE_TEXT]);
 

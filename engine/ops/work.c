@@ -10,7 +10,7 @@
 static double
 elements(const struct value *v)
 {
-    return v == NULL ? 0 : (double)shape_n(&v->shape);
+    return v == NULL ? 0 : (double)shape_rounds(&v->shape);
 }
 
 /* Axis i, from the end when it is negative; 1 where there is none. */

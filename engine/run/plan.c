@@ -295,7 +295,7 @@ static int
 check_size(const struct value *v, const struct plan_limits *limits,
            struct err *e)
 {
-    size_t bytes = shape_n(&v->shape) * dtype_size(v->dtype);
+    size_t bytes = shape_rounds(&v->shape) * dtype_size(v->dtype);
     char text[SHAPE_TEXT];
 
     if (v->data != NULL || bytes <= limits->bytes)
