@@ -77,11 +77,12 @@ floats_run(const struct step *s, void *const *io, void *scratch, void *state,
     const struct node *n = s->node;
     const int n_io = n->n_in + n->n_out;
     void **own = scratch;
-    char *at = (char *)scratch + rounded((size_t)n_io * sizeof(void *));
+    char *at;
     int rc;
 
     if (floats_bytes(s->graph, n, types) == 0)
         return kernel(s, io, scratch, state, e);
+    at = (char *)scratch + rounded((size_t)n_io * sizeof(void *));
     for (int i = 0; i < n_io; i++) {
         const struct value *v = foreign(s->graph, n, types, i);
 
