@@ -92,8 +92,8 @@ read_shape(struct scan *s, struct shape *out, struct err *e)
                            SHAPE_MAX_RANK);
         if (scan_int64(s, &out->dim[out->rank], e) != 0)
             return e->code;
-        if (out->dim[out->rank] < 1)
-            return err_set(e, ERR_INVALID, "dimension %lld is not positive",
+        if (out->dim[out->rank] < 0)
+            return err_set(e, ERR_INVALID, "dimension %lld is negative",
                            (long long)out->dim[out->rank]);
         out->rank++;
     }

@@ -191,6 +191,9 @@ hash_rows(const struct run *r)
     return h;
 }
 
+/* Rows of no bytes: no body's size bounds them, but each takes its time. */
+enum { MAX_EMPTY_ROWS = 1 << 16 };
+
 int
 run_put(struct run *r, struct err *e)
 {
@@ -201,8 +204,11 @@ run_put(struct run *r, struct err *e)
     if (l->max_batch > 0) {
         for (int i = 0; i < model_n_inputs(l->model); i++) {
             int64_t rows = r->in_shapes[i].dim[0];
+            bool empty = shape_n(&r->in_shapes[i]) == 0;
 
-            if (rows > INT32_MAX)
+            if (rows < 1)
+                return err_set(e, ERR_INVALID, "the batch has no rows");
+            if (rows > (empty ? MAX_EMPTY_ROWS : INT32_MAX))
                 return err_set(e, ERR_TOO_LARGE, "the batch has %lld rows",
                                (long long)rows);
             if (i == 0)

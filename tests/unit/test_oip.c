@@ -95,10 +95,10 @@ bad_requests_are_told_why(void **state)
         {"{\"inputs\":[{" X ",\"data\":[1,2]}]", "',' or '}' is wanted"},
         {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\","
          "\"shape\":[-1],\"data\":[]}]}",
-         "dimension -1 is not positive"},
+         "dimension -1 is negative"},
         {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[0],"
-         "\"data\":[]}]}",
-         "dimension 0 is not positive"},
+         "\"data\":[1]}]}",
+         "more than the 0"},
         {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\","
          "\"shape\":[1.5],\"data\":[]}]}",
          "integer is wanted"},
