@@ -32,6 +32,7 @@ EXTRA_DIST += \
 	tests/e2e/test_022_repository.py \
 	tests/e2e/test_023_jobs.py \
 	tests/e2e/test_030_bad_input.py \
+	tests/e2e/test_031_hostile_requests.py \
 	tests/e2e/test_040_openapi.py \
 	tests/e2e/test_050_demo.py \
 	tests/e2e/test_051_readme.py \

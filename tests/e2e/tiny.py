@@ -72,6 +72,22 @@ def flexible(path):
                  [_value("x", ["N", "L"])], [_value("y", ["N", "L"])])
 
 
+def stack(path):
+    """x [A,B,M,4] -> y [A,B,M,2] = x @ w: matrices by two open axes."""
+    return _save(path, [helper.make_node("MatMul", ["x", "w"], ["y"])],
+                 [_value("x", ["A", "B", "M", 4])],
+                 [_value("y", ["A", "B", "M", 2])],
+                 [("w", numpy.ones((4, 2), numpy.float32))])
+
+
+def convolved(path):
+    """x [N,1,H,W] -> y [N,2,H-2,W-2]: a 3x3 kernel, no padding."""
+    return _save(path, [helper.make_node("Conv", ["x", "w"], ["y"])],
+                 [_value("x", ["N", 1, "H", "W"])],
+                 [_value("y", ["N", 2, "H2", "W2"])],
+                 [("w", numpy.ones((2, 1, 3, 3), numpy.float32))])
+
+
 def logarithm(path):
     """x [N,2] -> y [N,2] = log(x): NaN and infinities on demand."""
     return _save(path, [helper.make_node("Log", ["x"], ["y"])],
