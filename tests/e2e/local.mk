@@ -46,6 +46,7 @@ EXTRA_DIST += \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_111_onnx_vectors.py \
 	tests/e2e/test_112_contrib.py \
+	tests/e2e/test_113_types.py \
 	tests/e2e/test_112_import_matrix.py \
 	tests/e2e/test_120_quantized_twins.py \
 	tests/e2e/test_120_wake_words.py \
@@ -54,7 +55,8 @@ EXTRA_DIST += \
 	tests/e2e/test_300_life.py \
 	tests/e2e/test_310_crash.py \
 	tests/e2e/tiny.py \
-	tests/e2e/twins_make.py
+	tests/e2e/twins_make.py \
+	tests/e2e/typed.py
 
 # Copies ONNX files for tests/e2e/test_110_onnx_files.py.
 check_PROGRAMS += tests/e2e/onnx_copy
