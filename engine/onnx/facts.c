@@ -39,6 +39,15 @@ facts_set(struct facts *f, int id, struct fact fact)
         f->all.at[id].length = fact.length;
 }
 
+bool
+facts_has_four_bits(const struct facts *f, int id)
+{
+    for (size_t i = 0; i < f->four_bits.n; i++)
+        if (f->four_bits.at[i] == id)
+            return true;
+    return false;
+}
+
 static enum dtype
 result_dtype(const struct node *n, const struct fact *in)
 {
@@ -297,4 +306,5 @@ void
 facts_free(struct facts *f)
 {
     mem_free(f->all.at);
+    mem_free(f->four_bits.at);
 }

@@ -21,12 +21,16 @@ struct fact {
 
 struct facts {
     VEC(struct fact) all; /* by value id */
+    VEC(int) four_bits;   /* constants of 4-bit types, bytes by now */
 };
 
 struct fact facts_get(const struct facts *f, const struct graph *g, int id);
 
 /* Notes what is known in it; what was known before and isn't stays. */
 void facts_set(struct facts *f, int id, struct fact fact);
+
+/* Is id a constant whose type has 4 bits in the file? */
+bool facts_has_four_bits(const struct facts *f, int id);
 
 /* Notes what follows for the outputs of n from what is known of its inputs. */
 void facts_follow(struct facts *f, const struct graph *g, const struct node *n);

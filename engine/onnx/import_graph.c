@@ -58,13 +58,15 @@ declare(struct import *im, const char *name, enum dtype t,
 
 static int
 declare_const(struct import *im, const char *name, const struct tensor *t,
-              struct err *e)
+              const Onnx__TensorProto *from, struct err *e)
 {
     int id;
 
     if (declare(im, name, t->dtype, &t->shape, &id, e) != 0)
         return e->code;
     graph_value(im->g, id)->data = t->data;
+    if (from != NULL && tensor_has_four_bits(from))
+        VEC_PUSH(&im->up.facts.four_bits, id);
     return 0;
 }
 
@@ -76,7 +78,7 @@ declare_initializers(struct import *im, struct err *e)
         struct tensor t;
 
         if (tensor_import(p, &im->ext, &t, e) != 0 ||
-            declare_const(im, text(p->name), &t, e) != 0)
+            declare_const(im, text(p->name), &t, p, e) != 0)
             return err_wrap(e, "initializer \"%s\"", label(text(p->name)).text);
     }
     return 0;
@@ -149,8 +151,9 @@ declare_constants(struct import *im, struct err *e)
         const char *name = p->n_output == 1 ? p->output[0] : "";
         struct tensor t;
 
-        if (is_constant(p) && (constant_of_node(im, p, &t, e) != 0 ||
-                               declare_const(im, name, &t, e) != 0))
+        if (is_constant(p) &&
+            (constant_of_node(im, p, &t, e) != 0 ||
+             declare_const(im, name, &t, p->attribute[0]->t, e) != 0))
             return err_wrap(e, "Constant \"%s\"", label(name).text);
     }
     return 0;

@@ -48,11 +48,28 @@ dtype_import(int32_t data_type, enum dtype *out, struct err *e)
     return 0;
 }
 
+enum { ONNX_UINT4 = 21, ONNX_INT4 = 22 };
+
+bool
+tensor_has_four_bits(const Onnx__TensorProto *t)
+{
+    return t->data_type == ONNX_UINT4 || t->data_type == ONNX_INT4;
+}
+
+static int
+type_of(const Onnx__TensorProto *t, enum dtype *out, struct err *e)
+{
+    if (!tensor_has_four_bits(t))
+        return dtype_import(t->data_type, out, e);
+    *out = t->data_type == ONNX_INT4 ? DTYPE_INT8 : DTYPE_UINT8;
+    return 0;
+}
+
 static int
 describe(const Onnx__TensorProto *t, struct tensor *out, size_t *n,
          struct err *e)
 {
-    if (dtype_import(t->data_type, &out->dtype, e) != 0)
+    if (type_of(t, &out->dtype, e) != 0)
         return e->code;
     if (t->n_dims > SHAPE_MAX_RANK)
         return err_set(e, ERR_UNSUPPORTED, "rank %zu, at most %d is supported",
@@ -226,28 +243,61 @@ typed_elements(const Onnx__TensorProto *t)
            t->n_int64_data + t->n_uint64_data + t->n_string_data;
 }
 
+static int
+read_data(Onnx__TensorProto *p, size_t n, struct external *x, struct tensor *t,
+          struct err *e)
+{
+    size_t bytes = n * dtype_size(t->dtype);
+
+    if (p->data_location == 1)
+        return from_file(p, bytes, x, t, e);
+    if (p->data_location != 0)
+        return err_set(e, ERR_INVALID, "data location %" PRId32,
+                       p->data_location);
+    if (p->raw_data.len > 0 && typed_elements(p) > 0)
+        return err_set(e, ERR_INVALID, "both raw and typed data");
+    if (p->raw_data.len > 0)
+        return from_raw(p, bytes, x->arena, t, e);
+    return from_typed(p, n, x->arena, t, e);
+}
+
+/* Two integers a byte, the first in its low bits. */
+static int
+read_four_bits(Onnx__TensorProto *p, size_t n, struct external *x,
+               struct tensor *t, struct err *e)
+{
+    struct tensor packed = {DTYPE_UINT8, SHAPE((int64_t)(n / 2 + n % 2)), NULL};
+    const bool negative = t->dtype == DTYPE_INT8;
+    const uint8_t *from;
+    uint8_t *to;
+
+    if (read_data(p, n / 2 + n % 2, x, &packed, e) != 0)
+        return e->code;
+    to = arena_try(x->arena, n, 1);
+    if (to == NULL)
+        return no_memory(n, e);
+    t->data = to;
+    from = packed.data;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t v = i % 2 == 0 ? from[i / 2] & 15 : from[i / 2] >> 4;
+
+        to[i] = negative && v > 7 ? (uint8_t)(v - 16) : v;
+    }
+    return 0;
+}
+
 int
 tensor_import(Onnx__TensorProto *p, struct external *x, struct tensor *out,
               struct err *e)
 {
     struct tensor t = {0};
-    size_t n, bytes;
+    size_t n;
     int rc;
 
     if (describe(p, &t, &n, e) != 0)
         return e->code;
-    bytes = n * dtype_size(t.dtype);
-    if (p->data_location == 1)
-        rc = from_file(p, bytes, x, &t, e);
-    else if (p->data_location != 0)
-        return err_set(e, ERR_INVALID, "data location %" PRId32,
-                       p->data_location);
-    else if (p->raw_data.len > 0 && typed_elements(p) > 0)
-        return err_set(e, ERR_INVALID, "both raw and typed data");
-    else if (p->raw_data.len > 0)
-        rc = from_raw(p, bytes, x->arena, &t, e);
-    else
-        rc = from_typed(p, n, x->arena, &t, e);
+    rc = tensor_has_four_bits(p) ? read_four_bits(p, n, x, &t, e)
+                                 : read_data(p, n, x, &t, e);
     if (rc != 0 || check_bools(&t, n, e) != 0)
         return e->code;
     *out = t;

@@ -7,6 +7,12 @@
 #include "engine/onnx/external.h"
 
 /*
+ * Integers of 4 bits, two a byte in the file, which are bytes in memory.  The
+ * values are the same; only what is rounded to that type must know its range.
+ */
+bool tensor_has_four_bits(const Onnx__TensorProto *t);
+
+/*
  * Reads t.  Its data are taken out of t where they can be used as they are,
  * copied where not.
  *

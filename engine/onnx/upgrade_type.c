@@ -28,7 +28,9 @@ cast_like(struct upgrade *u, int node, struct err *e)
 {
     struct fact like = rewrite_fact(u, node, 1);
 
-    (void)e;
+    if (facts_has_four_bits(&u->facts, rewrite_node(u, node)->in[1]))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "input 1 (target_type) has 4 bits: not supported");
     attr_remove(rewrite_node(u, node), "saturate"); /* of float8 only */
     if (like.dtype == DTYPE_NONE)
         return 0;
@@ -78,6 +80,24 @@ spectral_window(struct upgrade *u, int node, struct err *e)
 
 /* --- quantization ------------------------------------------------------- */
 
+/* To 4 bits: to 8 of them, and then into the range of 4. */
+static int
+into_four_bits(struct upgrade *u, int node, struct err *e)
+{
+    const bool negative = rewrite_fact(u, node, 2).dtype == DTYPE_INT8;
+    const int8_t low = negative ? -8 : 0, high = negative ? 7 : 15;
+    const enum dtype t = negative ? DTYPE_INT8 : DTYPE_UINT8;
+    const struct shape scalar = {.rank = 0};
+    int wide = rewrite_value(u, node, "wide");
+    const int in[3] = {wide, rewrite_const(u, node, "low", t, &scalar, &low),
+                       rewrite_const(u, node, "high", t, &scalar, &high)};
+
+    if (in[1] < 0 || in[2] < 0)
+        return rewrite_no_memory(e);
+    rewrite_append(u, node, OP_CLIP, in, 3, rewrite_redirect(u, node, wide));
+    return 0;
+}
+
 /* From 21 on the type may be an attribute instead of that of a zero point. */
 static int
 quantize(struct upgrade *u, int node, struct err *e)
@@ -90,6 +110,9 @@ quantize(struct upgrade *u, int node, struct err *e)
 
     attr_remove(rewrite_node(u, node), "saturate"); /* matters to float8 only */
     attr_remove(rewrite_node(u, node), "output_dtype");
+    if (rewrite_has_input(u, node, 2) &&
+        facts_has_four_bits(&u->facts, rewrite_node(u, node)->in[2]))
+        return into_four_bits(u, node, e);
     if (type == 0 || rewrite_has_input(u, node, 2))
         return 0;
     if (dtype_import((int32_t)type, &t, e) != 0)

@@ -273,11 +273,46 @@ unsupported_operators_are_named(void **state)
     small_model(&m);
     make_node(&m, "SequenceAt", "y", "z")->name = NULL;
     refused(&m, ERR_UNSUPPORTED,
-            "node \"SequenceAt_2\": operator SequenceAt (opset 13) is not supported");
+            "node \"SequenceAt_2\": operator SequenceAt (opset 13) is not "
+            "supported");
     small_model(&m);
     make_node(&m, "Swish", "y", "z")->domain = (char *)"quantd";
     refused(&m, ERR_UNSUPPORTED,
             "node \"n_z\": operator quantd.Swish (opset 0) is not supported");
+}
+
+/* Two integers of 4 bits a byte, raw or typed; an odd one is alone. */
+static void
+four_bits_become_bytes(void **state)
+{
+    static const uint8_t raw[] = {0x2f, 0x08};
+    static const int8_t want[] = {-1, 2, -8};
+    static int32_t typed[] = {0x2f, 0x08};
+    struct graph *g;
+    struct make m;
+    struct err e;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        Onnx__TensorProto *t;
+        const struct value *v;
+
+        small_model(&m);
+        t = make_initializer(&m, "q", 22, MAKE_DIMS(3), i == 0 ? raw : NULL,
+                             sizeof raw);
+        t->int32_data = i == 0 ? NULL : typed;
+        t->n_int32_data = i == 0 ? 0 : 2;
+        assert_int_equal(make_import(&m, NULL, &g, &e), 0);
+        v = graph_value(g, graph_find_value(g, "q"));
+        assert_int_equal(v->dtype, DTYPE_INT8);
+        assert_memory_equal(v->data, want, sizeof want);
+        graph_free(&g);
+        make_end(&m);
+    }
+    small_model(&m);
+    make_initializer(&m, "q", 21, MAKE_DIMS(3), raw, 1);
+    refused(&m, ERR_INVALID,
+            "initializer \"q\": uint8[2] takes 2 bytes, the file has 1");
 }
 
 static void
@@ -291,9 +326,14 @@ unsupported_types_are_named(void **state)
     refused(&m, ERR_UNSUPPORTED,
             "input \"s\": element type string (8) is not supported");
     small_model(&m);
-    make_initializer(&m, "q", 22, MAKE_DIMS(2), "a", 1);
+    make_initializer(&m, "q", 23, MAKE_DIMS(2), "a", 1);
     refused(&m, ERR_UNSUPPORTED,
-            "initializer \"q\": element type int4 (22) is not supported");
+            "initializer \"q\": element type float4e2m1 (23) is not "
+            "supported");
+    small_model(&m);
+    make_input(&m, "q", 22, MAKE_DIMS(2));
+    refused(&m, ERR_UNSUPPORTED,
+            "input \"q\": element type int4 (22) is not supported");
     small_model(&m);
     make_input(&m, "q", DTYPE_FLOAT, MAKE_DIMS(1))->type->tensor_type = NULL;
     refused(&m, ERR_UNSUPPORTED,
@@ -798,6 +838,7 @@ main(void)
         cmocka_unit_test(absent_inputs_and_outputs),
         cmocka_unit_test(unused_domains_do_not_matter),
         cmocka_unit_test(unsupported_operators_are_named),
+        cmocka_unit_test(four_bits_become_bytes),
         cmocka_unit_test(unsupported_types_are_named),
         cmocka_unit_test(other_opsets_are_refused),
         cmocka_unit_test(names_are_made_once),
