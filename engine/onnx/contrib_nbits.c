@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MatMulNBits: a product whose constant second factor is kept in 2, 4 or 8
- * bits, with a scale and perhaps a zero point for each block of rows:
+ * Weights in a few bits, with a scale and perhaps a zero point for each block.
+ *
+ * MatMulNBits is a product whose constant second factor is kept in 2, 4 or 8
+ * bits:
  *
  *     A [..,K]  B [N,blocks,block * bits / 8]  scales, zero points [N,blocks]
  *
@@ -9,6 +11,9 @@
  * blocks along axis 0.  The integers of a byte stand from the lowest bits up;
  * the zero points of a column are packed in the same way, and are in the
  * middle of the range where there are none.
+ *
+ * GatherBlockQuantized is a look-up in such a table, whose integers have the
+ * type of ONNX or are packed along the last axis.
  */
 #include "engine/onnx/contrib.h"
 
@@ -183,7 +188,86 @@ matmul_nbits(struct upgrade *u, int node, struct err *e)
     return expand_end(&x, OP_ADD, in, 2, e);
 }
 
+/* --- GatherBlockQuantized ------------------------------------------------ */
+
+enum { GATHER_TABLE, GATHER_INDICES, GATHER_SCALES, GATHER_ZEROS };
+
+/* Input i, a constant whose rows are packed where its type has 8 bits. */
+static int
+table(struct expand *x, int i, const char *what, int64_t bits, int *out,
+      struct err *e)
+{
+    const struct value *v = node_in(x->u->g, rewrite_node(x->u, x->node), i);
+    const int64_t each = 8 / bits;
+    struct shape s = v->shape;
+    struct packed p = {.bits = bits, .columns = 1};
+    size_t n;
+
+    if (v->data == NULL || !dtype_is_8bit(v->dtype) || s.rank < 1)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "input %d (%s) must be a constant of integers", i, what);
+    *out = expand_in(x, i);
+    if (each == 1 || facts_has_four_bits(&x->u->facts, *out))
+        return 0;
+    if (s.dim[s.rank - 1] > INT64_MAX / each)
+        return err_set(e, ERR_INVALID, "input %d (%s) is too long", i, what);
+    s.dim[s.rank - 1] *= each;
+    if (shape_count(&s, &n, e) != 0)
+        return e->code;
+    *out = unpacked(x, what, v->data, (int64_t)n, &p);
+    if (*out >= 0)
+        graph_value(x->u->g, *out)->shape = s;
+    return 0;
+}
+
+static int
+gather_block_quantized(struct upgrade *u, int node, struct err *e)
+{
+    const struct node *n = rewrite_node(u, node);
+    int64_t gather_axis = attr_int(n, "gather_axis", 0);
+    int64_t axis = attr_int(n, "quantize_axis", 1);
+    int64_t block = attr_int(n, "block_size", 128);
+    int64_t bits = attr_int(n, "bits", 4);
+    struct expand x;
+    int in[3], n_in = 2;
+
+    if (bits != 2 && bits != 4 && bits != 8)
+        return rewrite_refuse(e, "bits", bits);
+    if (block < MIN_BLOCK)
+        return rewrite_refuse(e, "block_size", block);
+    expand_begin(&x, u, node);
+    if (table(&x, GATHER_TABLE, "data", bits, &in[0], e) != 0)
+        return e->code;
+    in[1] = expand_in(&x, GATHER_SCALES);
+    if (expand_in(&x, GATHER_ZEROS) >= 0) {
+        if (table(&x, GATHER_ZEROS, "zero_points", bits, &in[2], e) != 0)
+            return e->code;
+        n_in = 3;
+    } else if (!facts_has_four_bits(&u->facts, in[0])) {
+        const uint8_t middle = (uint8_t)(1 << (bits - 1));
+
+        in[2] = rewrite_const(u, node, "zero_point", DTYPE_UINT8, &SHAPE(1),
+                              &middle);
+        x.short_of_memory |= in[2] < 0;
+        in[2] =
+            expand_op2(&x, OP_EXPAND, in[2], expand_op1(&x, OP_SHAPE, in[1]));
+        n_in = 3;
+    }
+    in[0] = expand_op(&x, OP_DEQUANTIZE_LINEAR, in, n_in);
+    attr_set_int(u->g, expand_last(&x), "axis", axis);
+    attr_set_int(u->g, expand_last(&x), "block_size", block);
+    in[1] = expand_in(&x, GATHER_INDICES);
+    if (expand_end(&x, OP_GATHER, in, 2, e) != 0)
+        return e->code;
+    attr_set_int(u->g, rewrite_node(u, node), "axis", gather_axis);
+    return 0;
+}
+
 const struct rule rules_contrib_nbits[] = {
+    {"GatherBlockQuantized",
+     OPSET_ANY,
+     OPSET_LAST,
+     {OP_GATHER, 3, 4, 1, gather_block_quantized}},
     {"MatMulNBits", OPSET_ANY, OPSET_LAST, {OP_MATMUL, 3, 6, 1, matmul_nbits}},
     {NULL, 0, 0, {0}},
 };

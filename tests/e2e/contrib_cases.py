@@ -501,6 +501,25 @@ def nbits():
              block_size=block)
 
 
+def tables_in_blocks():
+    """Two look-ups: a table of bytes, packed along its last axis."""
+    at = rng.integers(0, 7, (2, 3))
+    for bits, zeros in ((4, True), (4, False), (8, True), (8, False)):
+        q = rng.integers(0, 1 << bits, (7, 64)).astype(np.uint8)
+        scales = np.abs(normal(7, 2))
+        zero = (rng.integers(0, 1 << bits, (7, 2)).astype(np.uint8) if zeros
+                else np.full((7, 2), 1 << (bits - 1), np.uint8))
+        w = ((q - np.repeat(zero, 32, 1).astype(np.float64))
+             * np.repeat(scales, 32, 1))
+        inputs = {"data": pack(q, bits), "at": at, "scales": scales}
+        if zeros:
+            inputs["zeros"] = pack(zero, bits)
+        case(f"gather_block_{bits}_{'zeros' if zeros else 'middle'}",
+             "GatherBlockQuantized", inputs, [f32(w[at])],
+             ("data", "scales", "zeros"), bits=bits, block_size=32,
+             gather_axis=0, quantize_axis=1)
+
+
 # --- decoders ----------------------------------------------------------------
 
 def rotate(x, cos, sin, at, interleaved=False):
@@ -621,5 +640,5 @@ def decoders():
 
 
 for make in (elementwise, fused, products, norms, embeddings, attention,
-             multi_head, nbits, rotary, decoders):
+             multi_head, nbits, tables_in_blocks, rotary, decoders):
     make()
