@@ -51,6 +51,8 @@ EXTRA_DIST += \
 	tests/e2e/test_120_quantized_twins.py \
 	tests/e2e/test_120_wake_words.py \
 	tests/e2e/test_121_silero.py \
+	tests/e2e/test_122_ocr.py \
+	tests/e2e/test_123_names.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
 	tests/e2e/test_310_crash.py \

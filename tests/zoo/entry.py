@@ -10,7 +10,7 @@ import numpy
 @dataclasses.dataclass
 class Entry:
     """
-    A model with random weights.
+    A model, with random weights unless it is a trained one.
 
     build:   returns the torch module; called with the seed set.
     inputs:  (rng, rows, **size) to {name: array}, rows along the first axis.
@@ -19,6 +19,9 @@ class Entry:
     opsets:  of the files that are made; the first one of the quick run.
     sizes:   of the dynamic axes, one run each; {} is the one exported with.
     batch:   may rows share a run?
+    quick:   is it small, and unlike others?
+    trained: its weights are as they must be.
+    file:    returns the path of a ready ONNX file, instead of build.
     """
     name: str
     build: typing.Callable
@@ -29,6 +32,8 @@ class Entry:
     sizes: tuple = ({},)
     batch: bool = True
     quick: bool = False
+    trained: bool = False
+    file: typing.Callable = None
 
 
 def images(rng, rows, channels=3, height=224, width=224):

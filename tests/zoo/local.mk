@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	tests/zoo/detection.py \
 	tests/zoo/entry.py \
+	tests/zoo/published.py \
 	tests/zoo/sound.py \
 	tests/zoo/text.py \
 	tests/zoo/vision.py \
