@@ -16,6 +16,7 @@ libpass_a_SOURCES = \
 	engine/pass/integer.c \
 	engine/pass/layernorm.c \
 	engine/pass/mean.c \
+	engine/pass/merge.c \
 	engine/pass/simplify.c \
 	engine/pass/unwrap.c \
 	engine/pass/view.c engine/pass/view.h \

@@ -55,6 +55,9 @@ int pass_affine(struct graph *g, struct err *e);
  * DepthToSpace. */
 int pass_deconv(struct graph *g, struct err *e);
 
+/* In dynamically quantized files, q, k and v come from one product. */
+int pass_merge(struct graph *g, struct err *e);
+
 /* x * clip(x + 3, 0, 6) / 6 and x * hardsigmoid(x) become HardSwish. */
 int pass_hardswish(struct graph *g, struct err *e);
 

@@ -28,8 +28,9 @@ graph_simplify(struct graph *g, struct err *e)
     /* One real type first, then constants: weights may be computed by nodes.
      * Hard-swish before its Add is mistaken for a bias. */
     static pass_fn *const passes[] = {
-        pass_half,     pass_constants, pass_bodies, pass_weights,
-        pass_identity, pass_hardswish, pass_affine, pass_deconv,
+        pass_half,    pass_constants, pass_bodies,
+        pass_weights, pass_identity,  pass_hardswish,
+        pass_affine,  pass_deconv,    pass_merge,
     };
 
     return run(g, passes, sizeof passes / sizeof passes[0], e);

@@ -271,14 +271,78 @@ test_left_alone(void **state)
     }
 }
 
+/* Heads of x by int8 weights number i, one scale a column. */
+static int
+int8_heads(struct graph *g, int x, int i, bool zeros)
+{
+    enum { K = 20, N = 12 };
+    int8_t w[K * N], zero[N] = {0};
+    float scale[N];
+    int in[3], y;
+
+    for (int k = 0; k < K * N; k++)
+        w[k] = (int8_t)((k * 37 + i * 11) % 255 - 127);
+    for (int k = 0; k < N; k++)
+        scale[k] = 0.001f * (float)(1 + k + i);
+    in[0] = graph_add_const(g, NULL, DTYPE_INT8, &SHAPE(K, N), w);
+    in[1] = graph_add_const(g, NULL, DTYPE_FLOAT, &SHAPE(N), scale);
+    in[2] = graph_add_const(g, NULL, DTYPE_INT8, &SHAPE(N), zero);
+    y = both_node(g, OP_DEQUANTIZE_LINEAR, in, zeros ? 3 : 2);
+    y = NODE(g, OP_MATMUL, x, y);
+    y = NODE(g, OP_ADD, graph_add_const(g, NULL, DTYPE_FLOAT, &SHAPE(N), scale),
+             y);
+    return reshape(g, y, 4, (int64_t[]){B, 7, 3, 4});
+}
+
+/* Three int8 products of one value are one, to the last bit. */
+static void
+test_merged(void **state)
+{
+    (void)state;
+    for (int zeros = 0; zeros < 2; zeros++)
+        for (int i = 0; i < 3; i++) {
+            struct tensor y[2];
+
+            for (int all = 0; all < 2; all++) {
+                struct graph *g = graph_new();
+                int x = both_input(g, "x", SHAPE(B, 7, 20)), out = -1;
+                struct both_kernels k;
+
+                graph_set_meta(g, META_DYNAMIC, "row");
+                for (int j = 0; j < 3; j++)
+                    if (all || j == i) {
+                        int h = int8_heads(g, x, j, zeros);
+
+                        if (j == i)
+                            VEC_PUSH(&g->outputs, h);
+                        out = h;
+                    }
+                if (all) /* so that the others are not swept away */
+                    for (size_t v = 0; v < g->nodes.n; v++)
+                        if (g->nodes.at[v].op == OP_RESHAPE &&
+                            g->nodes.at[v].out[0] != g->outputs.at[0])
+                            VEC_PUSH(&g->outputs, g->nodes.at[v].out[0]);
+                assert_true(out >= 0);
+                y[all] = both_run(g, "default", &k);
+                assert_non_null(strstr(k.text, "dnn.matmul_row"));
+                assert_null(strstr(strstr(k.text, "dnn.matmul_row") + 1,
+                                   "dnn.matmul_row"));
+                graph_free(&g);
+            }
+            assert_memory_equal(y[0].data, y[1].data,
+                                shape_n(&y[0].shape) * sizeof(float));
+            mem_free(y[0].data);
+            mem_free(y[1].data);
+        }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_one_product),
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_left_alone),
+        cmocka_unit_test(test_forms),  cmocka_unit_test(test_one_product),
+        cmocka_unit_test(test_shapes), cmocka_unit_test(test_left_alone),
+        cmocka_unit_test(test_merged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
