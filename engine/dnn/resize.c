@@ -61,6 +61,8 @@ fits(const struct graph *g, const struct node *n)
            x->shape.dim[1] == y->shape.dim[1] &&
            attr_int(n, "exclude_outside", 0) == 0 &&
            attr_int(n, "antialias", 0) == 0 && attr_find(n, "axes") == NULL &&
+           strcmp(attr_string(n, "keep_aspect_ratio_policy", "stretch"),
+                  "stretch") == 0 &&
            is_one_of(
                attr_string(n, "coordinate_transformation_mode", "half_pixel"),
                coordinates);

@@ -78,6 +78,13 @@ since(const struct graph *g, const struct node *n)
     if (n->op == OP_SPLIT && attr_find(n, "num_outputs") != NULL)
         return REDUCE_AXES_OPSET;
     if (n->op == OP_RESIZE &&
+        (attr_find(n, "axes") != NULL || attr_find(n, "antialias") != NULL ||
+         attr_find(n, "keep_aspect_ratio_policy") != NULL))
+        return strcmp(attr_string(n, "coordinate_transformation_mode", ""),
+                      "half_pixel_symmetric") == 0
+                   ? 19
+                   : 18;
+    if (n->op == OP_RESIZE &&
         strcmp(attr_string(n, "coordinate_transformation_mode", ""),
                "half_pixel_symmetric") == 0)
         return 19;

@@ -27,21 +27,9 @@ text_attr(struct upgrade *u, int node, const char *name, const char *dflt)
 static int
 resize(struct upgrade *u, int node, struct err *e)
 {
-    const char *policy =
-        text_attr(u, node, "keep_aspect_ratio_policy", "stretch");
     const char *where =
         text_attr(u, node, "coordinate_transformation_mode", "half_pixel");
 
-    if (rewrite_only_default(u, node, "antialias", 0, e) != 0)
-        return e->code;
-    if (strcmp(policy, "stretch") != 0)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "attribute keep_aspect_ratio_policy = \"%s\" is not "
-                       "supported",
-                       label(policy).text);
-    attr_remove(rewrite_node(u, node), "keep_aspect_ratio_policy");
-    if (attr_find(rewrite_node(u, node), "axes") != NULL)
-        return err_set(e, ERR_UNSUPPORTED, "attribute axes is not supported");
     /* Exporters name inputs they don't mean: no elements, or a roi unread. */
     if (rewrite_has_input(u, node, 1) &&
         strcmp(where, "tf_crop_and_resize") != 0)

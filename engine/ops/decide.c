@@ -22,7 +22,9 @@ ops_deciding_inputs(enum op op)
     case OP_HAMMING_WINDOW:
     case OP_HANN_WINDOW:
     case OP_NON_ZERO:
+    case OP_UNIQUE:
         return IN0;
+    case OP_AFFINE_GRID:
     case OP_CENTER_CROP_PAD:
     case OP_COMPRESS:
     case OP_EXPAND:
@@ -46,6 +48,7 @@ ops_deciding_inputs(enum op op)
         return IN1;
     case OP_MAX_UNPOOL:
         return IN2;
+    case OP_COL2IM:
     case OP_DFT:
         return IN1 | IN2;
     case OP_MEL_WEIGHT_MATRIX:

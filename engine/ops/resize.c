@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resize: each output place along an axis is a weighted sum of a few input
- * places ("taps": 1 for nearest, 2 for linear, 4 for cubic); an output element
- * is the sum over the taps of all axes.  The taps are worked out once.
+ * places ("taps": 1 for nearest, 2 for linear, 4 for cubic, more where
+ * antialias makes these wider to shrink an image); an output element is the
+ * sum over the taps of all axes.  The taps are worked out once.
  * Source: ONNX Resize, opset 13 and 19, and its reference implementation.
  */
 #include <inttypes.h>
@@ -35,13 +36,20 @@ static const char *const rounding_names[] = {
     "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL,
 };
 
+enum policy { STRETCH, NOT_LARGER, NOT_SMALLER };
+
+static const char *const policy_names[] = {"stretch", "not_larger",
+                                           "not_smaller", NULL};
+
 static const char *const mode_names[] = {"nearest", "linear", "cubic", NULL};
 
 struct resize {
     int mode; /* NEAREST, LINEAR, CUBIC */
     enum coordinates coordinates;
     enum rounding rounding;
-    bool exclude_outside;
+    enum policy policy;
+    bool exclude_outside, antialias;
+    int axes[SHAPE_MAX_RANK], n_axes; /* the others stay as they are */
     float cubic_a, extrapolation;
     float scale[SHAPE_MAX_RANK];
     float roi[2 * SHAPE_MAX_RANK];
@@ -65,26 +73,44 @@ choose(const struct node *n, const char *attr, const char *const *names,
     return err_set(e, ERR_UNSUPPORTED, "%s is \"%s\"", attr, said);
 }
 
+/* Which axes are resized: those named, or all. */
 static int
-read_attributes(const struct node *n, struct resize *r, struct err *e)
+read_axes(const struct node *n, int rank, struct resize *r, struct err *e)
+{
+    int count;
+    const int64_t *axes = attr_ints(n, "axes", &count);
+    unsigned seen = 0;
+
+    r->n_axes = axes == NULL ? rank : count;
+    for (int i = 0; i < r->n_axes; i++) {
+        if (i >= rank)
+            return err_set(e, ERR_INVALID, "%d axes of %d", count, rank);
+        if (shape_axis(axes == NULL ? i : axes[i], rank, &r->axes[i], e) != 0)
+            return e->code;
+        if (seen & 1u << r->axes[i])
+            return err_set(e, ERR_INVALID, "axis %d is named twice",
+                           r->axes[i]);
+        seen |= 1u << r->axes[i];
+    }
+    return 0;
+}
+
+static int
+read_attributes(const struct node *n, int rank, struct resize *r, struct err *e)
 {
     static const int taps[] = {NEAREST, LINEAR, CUBIC};
-    int mode, coordinates, rounding;
+    int mode, coordinates, rounding, policy;
 
     if (choose(n, "mode", mode_names, &mode, e) != 0 ||
         choose(n, "coordinate_transformation_mode", coordinate_names,
                &coordinates, e) != 0 ||
-        choose(n, "nearest_mode", rounding_names, &rounding, e) != 0)
+        choose(n, "nearest_mode", rounding_names, &rounding, e) != 0 ||
+        choose(n, "keep_aspect_ratio_policy", policy_names, &policy, e) != 0 ||
+        read_axes(n, rank, r, e) != 0)
         return e->code;
-    if (attr_int(n, "antialias", 0) != 0)
-        return err_set(e, ERR_UNSUPPORTED, "antialias is 1");
-    if (attr_find(n, "axes") != NULL)
-        return err_set(e, ERR_UNSUPPORTED, "axes is set");
-    if (strcmp(attr_string(n, "keep_aspect_ratio_policy", "stretch"),
-               "stretch") != 0)
-        return err_set(e, ERR_UNSUPPORTED, "keep_aspect_ratio_policy is \"%s\"",
-                       attr_string(n, "keep_aspect_ratio_policy", ""));
     r->mode = taps[mode];
+    r->policy = (enum policy)policy;
+    r->antialias = attr_int(n, "antialias", 0) != 0 && r->mode != NEAREST;
     r->coordinates = (enum coordinates)coordinates;
     r->rounding = (enum rounding)rounding;
     r->exclude_outside = attr_int(n, "exclude_outside", 0) != 0;
@@ -122,15 +148,39 @@ given(const struct graph *g, const struct node *n, int i)
     return v != NULL && shape_n(&v->shape) > 0;
 }
 
+/* The region: first all starts, then all ends. */
+static int
+read_region(const struct graph *g, const struct node *n, int rank,
+            struct resize *r, struct err *e)
+{
+    float said[2 * SHAPE_MAX_RANK];
+
+    if (!given(g, n, 1))
+        return err_set(e, ERR_INVALID, "the region (roi) is missing");
+    if (read_floats(g, n, 1, said, 2 * r->n_axes, e) != 0)
+        return e->code;
+    for (int i = 0; i < rank; i++)
+        r->roi[rank + i] = 1;
+    for (int i = 0; i < r->n_axes; i++) {
+        r->roi[r->axes[i]] = said[i];
+        r->roi[rank + r->axes[i]] = said[r->n_axes + i];
+    }
+    return 0;
+}
+
 static int
 read_scales(const struct graph *g, const struct node *n, struct resize *r,
             struct err *e)
 {
     const struct shape *x = &node_in(g, n, 0)->shape;
+    float said[SHAPE_MAX_RANK];
 
-    if (read_floats(g, n, 2, r->scale, x->rank, e) != 0)
+    if (read_floats(g, n, 2, said, r->n_axes, e) != 0)
         return e->code;
-    for (int i = 0; i < x->rank; i++) {
+    for (int i = 0; i < r->n_axes; i++)
+        r->scale[r->axes[i]] = said[i];
+    for (int k = 0; k < r->n_axes; k++) {
+        int i = r->axes[k];
         /* With a region, the region is what is scaled. */
         float part = r->coordinates == TF_CROP_AND_RESIZE
                          ? r->roi[x->rank + i] - r->roi[i]
@@ -145,22 +195,52 @@ read_scales(const struct graph *g, const struct node *n, struct resize *r,
     return 0;
 }
 
+/* All axes by one scale: the smallest, or the largest, of those said. */
+static int
+keep_ratio(const struct shape *x, struct resize *r, struct err *e)
+{
+    float scale = 0;
+
+    for (int k = 0; k < r->n_axes; k++) {
+        float s = r->scale[r->axes[k]];
+
+        if (k == 0 || (r->policy == NOT_LARGER ? s < scale : s > scale))
+            scale = s;
+    }
+    for (int k = 0; k < r->n_axes; k++) {
+        int i = r->axes[k];
+        double dim = floor((double)scale * (double)x->dim[i] + 0.5);
+
+        if (!(dim >= 0) || dim > 0x1p40)
+            return err_set(e, ERR_INVALID, "scale %g of axis %d", (double)scale,
+                           i);
+        r->scale[i] = scale;
+        r->out.dim[i] = (int64_t)dim;
+    }
+    return 0;
+}
+
 static int
 read_sizes(const struct graph *g, const struct node *n, struct resize *r,
            struct err *e)
 {
     const struct shape *x = &node_in(g, n, 0)->shape;
+    int64_t said[SHAPE_MAX_RANK];
     int count;
 
-    if (rule_ints(g, n, 3, "the resizing", r->out.dim, SHAPE_MAX_RANK, &count,
-                  e) != 0)
+    if (rule_ints(g, n, 3, "the resizing", said, SHAPE_MAX_RANK, &count, e) !=
+        0)
         return e->code;
-    if (count != x->rank)
-        return err_set(e, ERR_INVALID, "%d sizes for rank %d", count, x->rank);
-    for (int i = 0; i < x->rank; i++)
-        r->scale[i] =
-            x->dim[i] == 0 ? 1 : (float)r->out.dim[i] / (float)x->dim[i];
-    return 0;
+    if (count != r->n_axes)
+        return err_set(e, ERR_INVALID, "%d sizes for %d axes", count,
+                       r->n_axes);
+    for (int k = 0; k < count; k++) {
+        int i = r->axes[k];
+
+        r->out.dim[i] = said[k];
+        r->scale[i] = x->dim[i] == 0 ? 1 : (float)said[k] / (float)x->dim[i];
+    }
+    return r->policy == STRETCH ? 0 : keep_ratio(x, r, e);
 }
 
 static int
@@ -171,14 +251,13 @@ resize_of(const struct graph *g, const struct node *n, struct resize *r,
     char from[SHAPE_TEXT], to[SHAPE_TEXT];
 
     *r = (struct resize){.out = *x};
-    if (read_attributes(n, r, e) != 0)
+    for (int i = 0; i < x->rank; i++)
+        r->scale[i] = 1;
+    if (read_attributes(n, x->rank, r, e) != 0)
         return e->code;
-    if (r->coordinates == TF_CROP_AND_RESIZE) {
-        if (!given(g, n, 1))
-            return err_set(e, ERR_INVALID, "the region (roi) is missing");
-        if (read_floats(g, n, 1, r->roi, 2 * x->rank, e) != 0)
-            return e->code;
-    }
+    if (r->coordinates == TF_CROP_AND_RESIZE &&
+        read_region(g, n, x->rank, r, e) != 0)
+        return e->code;
     if (given(g, n, 3) == given(g, n, 2))
         return err_set(e, ERR_INVALID, "want either scales or sizes");
     if ((given(g, n, 3) ? read_sizes(g, n, r, e) : read_scales(g, n, r, e)) !=
@@ -223,7 +302,7 @@ struct tap {
 };
 
 struct axis {
-    int n;
+    int64_t n;
     struct tap *tap;
 };
 
@@ -297,41 +376,70 @@ cubic(double a, double distance)
     return 0;
 }
 
-/* The taps of coordinate x on an axis of `in` places. */
+/* How much wider than usual the taps lie: antialias, to shrink. */
+static double
+widening(const struct resize *r, int axis)
+{
+    return r->antialias && r->scale[axis] < 1 ? 1 / (double)r->scale[axis] : 1;
+}
+
+/* How many taps an axis has: as many places as their weights reach. */
+static int64_t
+taps_of(const struct resize *r, int axis)
+{
+    if (r->mode == NEAREST)
+        return 1;
+    return 2 * (int64_t)ceil(r->mode / 2 * widening(r, axis));
+}
+
+/* What a place at this distance from the coordinate counts for. */
+static double
+weight_at(const struct resize *r, double away)
+{
+    if (r->mode == CUBIC)
+        return cubic(r->cubic_a, away);
+    return fabs(away) < 1 ? 1 - fabs(away) : 0;
+}
+
+/*
+ * The n taps of coordinate x on an axis of `in` places.  Those of antialias
+ * are divided by their sum; what lies outside counts for the edge then, unless
+ * it is to be left out.
+ */
 static void
-set_taps(const struct resize *r, double x, int64_t in, int64_t step,
-         struct tap *tap)
+set_taps(const struct resize *r, double x, int64_t in, int64_t step, int64_t n,
+         double wide, struct tap *tap)
 {
     int64_t first;
-    double sum = 0, weight[CUBIC];
+    double sum = 0, all = 0;
 
     if (r->coordinates == TF_CROP_AND_RESIZE &&
         !(x >= 0 && x <= (double)(in - 1))) {
-        for (int k = 0; k < r->mode; k++)
+        for (int64_t k = 0; k < n; k++)
             tap[k] = (struct tap){-1, 0};
         return;
     }
     /* So far outside all taps are the same edge; and it must be an integer. */
-    x = fmin(fmax(x, -CUBIC), (double)in + CUBIC);
-    first = (int64_t)floor(x) - (r->mode / 2 - 1);
+    x = fmin(fmax(x, (double)-n), (double)(in + n));
+    first = (int64_t)floor(x) - (n / 2 - 1);
     if (r->mode == NEAREST) {
         tap[0].at = clip(nearest(r->rounding, x), 0, in - 1) * step;
         tap[0].weight = 1;
         return;
     }
-    for (int k = 0; k < r->mode; k++) {
-        double away = x - (double)(first + k);
+    for (int64_t k = 0; k < n; k++) {
+        double weight = weight_at(r, (x - (double)(first + k)) / wide);
         bool outside = first + k < 0 || first + k >= in;
 
-        weight[k] = r->mode == CUBIC ? cubic(r->cubic_a, away) : 1 - fabs(away);
         if (r->exclude_outside && outside)
-            weight[k] = 0;
-        sum += weight[k];
+            weight = 0;
+        sum += weight;
         tap[k].at = clip(first + k, 0, in - 1) * step;
+        tap[k].weight = (float)weight;
     }
-    for (int k = 0; k < r->mode; k++)
-        tap[k].weight =
-            (float)(r->exclude_outside ? weight[k] / sum : weight[k]);
+    all = r->exclude_outside || wide > 1 ? sum : 1;
+    for (int64_t k = 0; k < n; k++)
+        tap[k].weight = (float)(tap[k].weight / all);
 }
 
 /* --- kernel
@@ -361,7 +469,7 @@ resize_prepare(const struct graph *g, const struct node *n, struct step *s,
     if (resize_of(g, n, &r, e) != 0)
         return e->code;
     for (int i = 0; i < x->rank && shape_n(&r.out) > 0; i++)
-        taps += (size_t)(r.out.dim[i] * r.mode);
+        taps += (size_t)(r.out.dim[i] * taps_of(&r, i));
     if (step_own(s, sizeof *p + taps * sizeof p->taps[0], e) != 0)
         return e->code;
     p = s->own;
@@ -373,13 +481,14 @@ resize_prepare(const struct graph *g, const struct node *n, struct step *s,
         bool same = r.scale[i] == 1 && r.out.dim[i] == x->dim[i] &&
                     r.coordinates != TF_CROP_AND_RESIZE;
 
-        p->axis[i] = (struct axis){same ? 1 : r.mode, tap};
+        p->axis[i] = (struct axis){same ? 1 : taps_of(&r, i), tap};
         for (int64_t k = 0; k < r.out.dim[i]; k++, tap += p->axis[i].n)
             if (same)
                 *tap = (struct tap){k * step[i], 1};
             else
                 set_taps(&r, coordinate(&r, i, x->rank, x->dim[i], k),
-                         x->dim[i], step[i], tap);
+                         x->dim[i], step[i], p->axis[i].n, widening(&r, i),
+                         tap);
     }
     if (is_weighted(&r))
         floats_prepare(g, n, CONVERTED, s);
@@ -395,7 +504,7 @@ sample(const struct plan *p, int axis, const int64_t *at, const float *in)
 
     if (axis == p->r.out.rank)
         return *in;
-    for (int k = 0; k < a->n; k++) {
+    for (int64_t k = 0; k < a->n; k++) {
         const struct tap *t = &a->tap[at[axis] * a->n + k];
 
         sum += t->weight * sample(p, axis + 1, at, in + t->at);

@@ -66,6 +66,16 @@ moved(const struct graph *g, const struct node *n)
     return sum;
 }
 
+/* Every n-gram at every place, with up to so many elements left out. */
+static double
+tfidf_work(const struct node *n)
+{
+    int pool;
+
+    attr_ints(n, "pool_int64s", &pool);
+    return (double)pool * ((double)attr_int(n, "max_skip_count", 0) + 1);
+}
+
 double
 ops_work(const struct graph *g, const struct node *n)
 {
@@ -76,6 +86,7 @@ ops_work(const struct graph *g, const struct node *n)
     switch (n->op) {
     case OP_CONV:
     case OP_CONV_INTEGER:
+    case OP_DEFORM_CONV:
         return sum + elements(y) * taps(b);
     case OP_CONV_TRANSPOSE:
         return sum + elements(a) * taps(b);
@@ -94,8 +105,20 @@ ops_work(const struct graph *g, const struct node *n)
     case OP_LRN:
         return sum + elements(y) * (double)attr_int(n, "size", 1);
     case OP_GRID_SAMPLE:
-    case OP_RESIZE: /* at most four places an axis */
         return sum + elements(y) * 64;
+    case OP_RESIZE: /* at most four places an axis; antialias: of the input */
+        return sum + (elements(y) + elements(a)) * 64;
+    case OP_ATTENTION: /* each query looks at all keys */
+        return sum +
+               elements(a) * 2 * (axis(b, -2) + axis(node_in(g, n, 4), -2));
+    case OP_COL2IM:
+        return sum + elements(a) * 8;
+    case OP_DET:
+        return sum + elements(a) * axis(a, -1);
+    case OP_TFIDF_VECTORIZER:
+        return sum + elements(a) * tfidf_work(n);
+    case OP_UNIQUE: /* sorted by slices */
+        return sum + elements(a) * 64;
     case OP_ROI_ALIGN:
         return sum + elements(y) * samples(n);
     case OP_DFT: /* each bin of a line from each of its elements */

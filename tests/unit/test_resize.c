@@ -112,6 +112,52 @@ regions_are_extrapolated(void **state)
     one_end(&c);
 }
 
+/* Twice as wide as usual, the ends repeated. */
+static void
+antialias_takes_the_mean_of_more(void **state)
+{
+    const float x[] = {0, 8, 16, 24};
+    struct one c;
+
+    (void)state;
+    begin(&c, 4, x, 0.5f);
+    attr_set_string(c.g, c.n, "mode", "linear");
+    attr_set_int(c.g, c.n, "antialias", 1);
+    WANT_F(&c, 0, SHAPE(1, 2), 5, 19);
+    one_end(&c);
+
+    begin(&c, 4, x, 0.5f);
+    attr_set_string(c.g, c.n, "mode", "linear");
+    attr_set_int(c.g, c.n, "antialias", 1);
+    attr_set_int(c.g, c.n, "exclude_outside", 1);
+    WANT_F(&c, 0, SHAPE(1, 2), 40.0f / 7, 128.0f / 7);
+    one_end(&c);
+}
+
+static void
+ratios_are_kept(void **state)
+{
+    for (int larger = 0; larger < 2; larger++) {
+        struct one c;
+
+        (void)state;
+        one_begin(&c);
+        IN_F(&c, SHAPE(2, 2, 1), 1, 2, 3, 4);
+        one_absent(&c);
+        one_absent(&c);
+        IN_I(&c, SHAPE(2), larger ? 1 : 2, larger ? 4 : 5);
+        one_node(&c, OP_RESIZE, 1);
+        attr_set_ints(c.g, c.n, "axes", (const int64_t[]){-1, 1}, 2);
+        attr_set_string(c.g, c.n, "keep_aspect_ratio_policy",
+                        larger ? "not_smaller" : "not_larger");
+        attr_set_string(c.g, c.n, "coordinate_transformation_mode",
+                        "asymmetric");
+        WANT_F(&c, 0, SHAPE(2, 4, 2), 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4,
+               4, 4);
+        one_end(&c);
+    }
+}
+
 static void
 refuses_nonsense(void **state)
 {
@@ -151,6 +197,8 @@ main(void)
         cmocka_unit_test(linear_in_all_coordinates),
         cmocka_unit_test(bytes_keep_their_type),
         cmocka_unit_test(regions_are_extrapolated),
+        cmocka_unit_test(antialias_takes_the_mean_of_more),
+        cmocka_unit_test(ratios_are_kept),
         cmocka_unit_test(refuses_nonsense),
     };
 

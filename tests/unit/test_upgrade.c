@@ -433,26 +433,6 @@ resize_without_what_is_not_meant(void **state)
             "node \"n_y\": Resize: neither scales nor sizes are given");
 }
 
-static void
-new_attributes_are_refused(void **state)
-{
-    struct make m;
-
-    (void)state;
-    make_int(&m, one_node(&m, 18, "Resize", "x,,x", "y"), "antialias", 1);
-    refused(&m, ERR_UNSUPPORTED,
-            "node \"n_y\": Resize: attribute antialias = 1 is not supported");
-    make_ints(&m, one_node(&m, 18, "Resize", "x,,x", "y"), "axes", 1,
-              (const int64_t[]){2});
-    refused(&m, ERR_UNSUPPORTED,
-            "node \"n_y\": Resize: attribute axes is not supported");
-    make_string(&m, one_node(&m, 19, "Resize", "x,,x", "y"),
-                "keep_aspect_ratio_policy", "not_larger");
-    refused(&m, ERR_UNSUPPORTED,
-            "node \"n_y\": Resize: attribute keep_aspect_ratio_policy = "
-            "\"not_larger\" is not supported");
-}
-
 /* --- types -------------------------------------------------------------- */
 
 static void
@@ -780,7 +760,6 @@ main(void)
         cmocka_unit_test(softmax_of_more_axes_is_one_of_a_matrix),
         cmocka_unit_test(upsample_becomes_resize),
         cmocka_unit_test(resize_without_what_is_not_meant),
-        cmocka_unit_test(new_attributes_are_refused),
         cmocka_unit_test(quantize_to_a_named_type),
         cmocka_unit_test(casts),
         cmocka_unit_test(mean_is_a_sum_divided),
