@@ -547,6 +547,7 @@ binary_done(struct step *s)
 UNARY(dnn_abs, OP_ABS);
 UNARY(dnn_clip, OP_CLIP);
 UNARY(dnn_elu, OP_ELU);
+UNARY(dnn_erf, OP_ERF);
 UNARY(dnn_exp, OP_EXP);
 UNARY(dnn_gelu, OP_GELU);
 UNARY(dnn_hard_sigmoid, OP_HARD_SIGMOID);

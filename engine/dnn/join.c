@@ -61,6 +61,7 @@ kind_of(const struct node *n)
     case OP_ABS:
     case OP_CLIP:
     case OP_ELU:
+    case OP_ERF:
     case OP_EXP:
     case OP_GELU:
     case OP_HARD_SIGMOID:

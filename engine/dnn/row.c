@@ -217,6 +217,30 @@ clamp(float v, float lo, float hi)
     return v > hi ? hi : v;
 }
 
+/*
+ * The error function as a quotient of polynomials, at most 4.3e-7 off (all
+ * multiples of 1e-5 up to 6 tried); beyond 4 it is as good as 1.
+ * Source: the coefficients are those of Eigen, MathFunctionsImpl.h.
+ */
+INLINE float
+erf_of(float v)
+{
+    const float x = clamp(v, -4, 4), s = x * x;
+    float p = -2.72614225801306e-10f, q = -1.45660718464996e-05f;
+
+    p = p * s + 2.77068142495902e-08f;
+    p = p * s - 2.10102402082508e-06f;
+    p = p * s - 5.69250639462346e-05f;
+    p = p * s - 7.34990630326855e-04f;
+    p = p * s - 2.95459980854025e-03f;
+    p = p * s - 1.60960333262415e-02f;
+    q = q * s - 2.13374055278905e-04f;
+    q = q * s - 1.68282697438203e-03f;
+    q = q * s - 7.37332916720468e-03f;
+    q = q * s - 1.42647390514189e-02f;
+    return x * p / q;
+}
+
 INLINE void
 post_body(enum op op, float alpha, float beta, float *y, int64_t n)
 {
@@ -237,6 +261,8 @@ post_body(enum op op, float alpha, float beta, float *y, int64_t n)
         POST_LOOP(-v);
     case OP_RECIPROCAL:
         POST_LOOP(1 / v);
+    case OP_ERF:
+        POST_LOOP(erf_of(v));
     default:
         break;
     }
@@ -257,6 +283,7 @@ row_has_post(enum op op)
     case OP_ABS:
     case OP_NEG:
     case OP_RECIPROCAL:
+    case OP_ERF:
         return true;
     default:
         return false;

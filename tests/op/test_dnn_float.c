@@ -246,9 +246,9 @@ static void
 test_unary(void **state)
 {
     static const enum op ops[] = {
-        OP_ABS,          OP_CLIP,       OP_ELU,        OP_EXP, OP_GELU,
-        OP_HARD_SIGMOID, OP_HARD_SWISH, OP_LEAKY_RELU, OP_NEG, OP_RELU,
-        OP_SIGMOID,      OP_SOFTPLUS,   OP_TANH,
+        OP_ABS,  OP_CLIP,         OP_ELU,        OP_ERF,        OP_EXP,
+        OP_GELU, OP_HARD_SIGMOID, OP_HARD_SWISH, OP_LEAKY_RELU, OP_NEG,
+        OP_RELU, OP_SIGMOID,      OP_SOFTPLUS,   OP_TANH,
     };
 
     (void)state;
@@ -623,6 +623,44 @@ test_resize(void **state)
                "floor", NULL);
 }
 
+static void
+one_transpose(struct shape s, const int64_t *perm, const char *want)
+{
+    for (int bytes = 0; bytes < 2; bytes++) {
+        struct graph *g = graph_new();
+        int x = both_input(g, "x", s), y;
+        char what[SHAPE_TEXT + 20], text[SHAPE_TEXT];
+
+        if (bytes) {
+            x = NODE(g, OP_CAST, x);
+            attr_set_int(g, MADE(g, x), "to", DTYPE_INT8);
+        }
+        y = NODE(g, OP_TRANSPOSE, x);
+        if (perm != NULL)
+            attr_set_ints(g, MADE(g, y), "perm", perm, s.rank);
+        snprintf(what, sizeof what, "Transpose %s", shape_text(&s, text));
+        both_check(g, y, 0, want, what);
+    }
+}
+
+static void
+test_transpose(void **state)
+{
+    (void)state;
+    one_transpose(SHAPE(5, 7), NULL, "dnn.transpose/turn");
+    one_transpose(SHAPE(131, 67), NULL, "dnn.transpose/turn");
+    one_transpose(SHAPE(2, 12, 4, 8), (int64_t[]){0, 2, 1, 3},
+                  "dnn.transpose/copy");
+    one_transpose(SHAPE(2, 12, 4, 8), (int64_t[]){0, 2, 3, 1},
+                  "dnn.transpose/turn");
+    one_transpose(SHAPE(3, 1, 70, 1), (int64_t[]){3, 2, 1, 0},
+                  "dnn.transpose/turn");
+    one_transpose(SHAPE(2, 3, 4, 5, 6), (int64_t[]){4, 1, 3, 0, 2},
+                  "dnn.transpose/turn");
+    one_transpose(SHAPE(2, 3, 4, 5, 6), NULL, "dnn.transpose/turn");
+    one_transpose(SHAPE(4, 5, 6), (int64_t[]){0, 1, 2}, NULL);
+}
+
 int
 main(void)
 {
@@ -643,6 +681,7 @@ main(void)
         cmocka_unit_test(test_hard),
         cmocka_unit_test(test_concat),
         cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_transpose),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

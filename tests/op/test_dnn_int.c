@@ -372,9 +372,9 @@ static void
 test_unary(void **state)
 {
     static const enum op ops[] = {
-        OP_ABS,          OP_CLIP,       OP_ELU,        OP_EXP, OP_GELU,
-        OP_HARD_SIGMOID, OP_HARD_SWISH, OP_LEAKY_RELU, OP_NEG, OP_RELU,
-        OP_SIGMOID,      OP_SOFTPLUS,   OP_TANH};
+        OP_ABS,  OP_CLIP,         OP_ELU,        OP_ERF,        OP_EXP,
+        OP_GELU, OP_HARD_SIGMOID, OP_HARD_SWISH, OP_LEAKY_RELU, OP_NEG,
+        OP_RELU, OP_SIGMOID,      OP_SOFTPLUS,   OP_TANH};
 
     (void)state;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
