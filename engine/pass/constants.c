@@ -3,6 +3,7 @@
  * Computes what can be computed before the graph runs: with constants alone
  * (pass_constants), or with shapes as well, once they are known (pass_shapes).
  */
+#include "base/mem.h"
 #include "engine/ops/ops.h"
 #include "engine/pass/pass.h"
 
@@ -10,7 +11,8 @@
  * A constant may grow when it is folded (Expand, Tile, ConstantOfShape), and
  * what a small file can make of it must stay small, all of it together, and
  * quick: beyond this it is computed in each run, where the plan counts memory
- * and work.
+ * and work.  What a shape hangs on is computed here at any size, though: there
+ * is no plan without it.
  */
 enum {
     MAX_FOLDED_BYTES = 1 << 20,
@@ -58,8 +60,41 @@ budget_of(const struct graph *g)
     return b;
 }
 
+/* Marks the values that decide shapes, and what these are computed from. */
+static bool *
+find_deciding(const struct graph *g)
+{
+    bool *decides = mem_new(g->values.n, sizeof *decides);
+
+    for (size_t i = g->nodes.n; i-- > 0;) {
+        const struct node *n = &g->nodes.at[i];
+        unsigned deciding = n->dead ? 0 : ops_deciding_inputs(n->op);
+        bool wanted = false;
+
+        for (int k = 0; k < n->n_out; k++)
+            wanted |= n->out[k] >= 0 && decides[n->out[k]];
+        if (n->dead || n->op == OP_SHAPE || n->op == OP_SIZE)
+            continue;
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] >= 0 && (wanted || (k < 32 && (deciding >> k & 1))))
+                decides[n->in[k]] = true;
+    }
+    return decides;
+}
+
 static bool
-worth_folding(const struct graph *g, const struct node *n, struct budget *b)
+is_deciding(const struct node *n, const bool *decides)
+{
+    for (int k = 0; k < n->n_out; k++)
+        if (n->out[k] >= 0 && decides[n->out[k]])
+            return true;
+    return false;
+}
+
+/* decides: see find_deciding(); NULL: nothing does. */
+static bool
+worth_folding(const struct graph *g, const struct node *n, const bool *decides,
+              struct budget *b)
 {
     size_t in = 0, out = 0;
     double work;
@@ -77,8 +112,9 @@ worth_folding(const struct graph *g, const struct node *n, struct budget *b)
         if (node_out(g, n, i) != NULL)
             out += value_bytes(node_out(g, n, i));
     work = ops_work(g, n);
-    if ((out > MAX_FOLDED_BYTES && out / MAX_GROWTH > in) || out > b->bytes ||
-        work > b->work)
+    if (out > b->bytes || work > b->work ||
+        (out > MAX_FOLDED_BYTES && out / MAX_GROWTH > in &&
+         (decides == NULL || !is_deciding(n, decides))))
         return false;
     b->bytes -= out;
     b->work -= work;
@@ -109,7 +145,7 @@ pass_constants(struct graph *g, struct err *e)
             !inputs_known(g, n, &all_const) || !all_const)
             continue;
         rc = ops_infer(g, n, e);
-        if (rc == 0 && worth_folding(g, n, &b))
+        if (rc == 0 && worth_folding(g, n, NULL, &b))
             rc = fold(g, n, e);
         if (rc != 0)
             return rc;
@@ -117,29 +153,44 @@ pass_constants(struct graph *g, struct err *e)
     return 0;
 }
 
+/* One node of pass_shapes(). */
+static int
+infer(struct graph *g, struct node *n, const bool *decides, struct budget *b,
+      struct err *e)
+{
+    bool all_const;
+    int rc;
+
+    if (!inputs_known(g, n, &all_const))
+        return err_set(e, ERR_INTERNAL, "node %s (%s): input not inferred",
+                       n->name, op_name(n->op));
+    rc = ops_infer(g, n, e);
+    if (n->op == OP_SHAPE || n->op == OP_SIZE)
+        all_const = true;
+    if (rc == 0 && all_const && worth_folding(g, n, decides, b))
+        rc = fold(g, n, e);
+    return rc;
+}
+
 int
 pass_shapes(struct graph *g, struct err *e)
 {
     struct budget b = budget_of(g);
+    bool *decides = find_deciding(g);
+    int rc = 0;
 
-    for (size_t i = 0; i < g->nodes.n; i++) {
-        struct node *n = &g->nodes.at[i];
-        bool all_const;
-        int rc;
-
-        if (n->dead || pass_inline(g, i, false))
+    for (size_t i = 0; rc == 0 && i < g->nodes.n; i++) {
+        if (g->nodes.at[i].dead)
             continue;
-        if (!inputs_known(g, n, &all_const))
-            return err_set(e, ERR_INTERNAL, "node %s (%s): input not inferred",
-                           n->name, op_name(n->op));
-        rc = ops_infer(g, n, e);
-        if (n->op == OP_SHAPE || n->op == OP_SIZE)
-            all_const = true;
-        if (rc == 0 && all_const && worth_folding(g, n, &b))
-            rc = fold(g, n, e);
-        if (rc != 0)
-            return rc;
+        if (pass_inline(g, i, false)) {
+            mem_free(decides);
+            decides = find_deciding(g);
+        } else {
+            rc = infer(g, &g->nodes.at[i], decides, &b, e);
+        }
     }
-    graph_sweep(g);
-    return 0;
+    mem_free(decides);
+    if (rc == 0)
+        graph_sweep(g);
+    return rc;
 }

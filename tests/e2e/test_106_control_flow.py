@@ -296,6 +296,26 @@ def test_non_zero_and_what_follows(holds):
               k=np.int64(len(rows)))
 
 
+def test_large_things_that_shapes_decide(tmp_path):
+    """As old exporters number all places: no data are waited for."""
+    file = model(tmp_path / "m.onnx", """
+    g (float[N] x) => (float[K] y, int64[1,K] at) {
+        n = Shape (x)
+        ones = ConstantOfShape <value = int64[1] {1}> (n)
+        at = NonZero (ones)
+        first = Constant <value = int64[1] {0}> ()
+        flat = Squeeze (at, first)
+        y = Gather (x, flat)
+    }
+    """)
+    x = np.arange(300_000, dtype=np.float32)
+    got = run(file, tmp_path, x=x)
+    assert np.array_equal(got["y"], x)
+    assert np.array_equal(got["at"][0], np.arange(len(x)))
+    steps = ctl.run_json("inspect", file, "--shape", "x=300000")["steps"]
+    assert [s["op"] for s in steps] == ["Gather"]
+
+
 COMPUTED = """
 g (float[N] x, int64 k) => (float[K] top, float[L] part, float[M,2] pairs,
                             int64[K] upto, float[K] filled) {
