@@ -42,6 +42,7 @@ EXTRA_DIST += \
 	tests/e2e/test_103_no_vnni.py \
 	tests/e2e/test_104_grown.py \
 	tests/e2e/test_106_control_flow.py \
+	tests/e2e/test_107_half.py \
 	tests/e2e/test_105_families.py \
 	tests/e2e/test_110_onnx_files.py \
 	tests/e2e/test_111_onnx_vectors.py \
