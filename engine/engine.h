@@ -73,9 +73,10 @@ int tensor_parse(const void *p, size_t bytes, struct tensor *out,
 int graph_save(const struct graph *g, const char *path, struct err *e);
 
 /*
- * ONNX to better ONNX, the numbers kept: constants folded, identities and
- * dropouts gone, BatchNormalization and bias Adds inside Conv, hard-swish by
- * parts made one node.  The result can still be written by graph_save().
+ * ONNX to better ONNX, the numbers kept: half types computed in float32 between
+ * Casts at the door, constants folded, identities and dropouts gone,
+ * BatchNormalization and bias Adds inside Conv, hard-swish by parts made one
+ * node.  The result can still be written by graph_save().
  */
 int graph_simplify(struct graph *g, struct err *e);
 
