@@ -35,6 +35,7 @@ unit_tests += tests/unit/test_sites
 unit_tests += tests/unit/test_stats
 unit_tests += tests/unit/test_tar
 unit_tests += tests/unit/test_unpack
+unit_tests += tests/unit/test_contrib
 unit_tests += tests/unit/test_upgrade
 unit_tests += tests/unit/test_weight
 endif
@@ -90,6 +91,9 @@ tests_unit_test_import_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 	$(CMOCKA_LIBS) -lm
 tests_unit_test_save_SOURCES = tests/unit/test_save.c tests/unit/onnx_make.h
 tests_unit_test_save_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
+	$(CMOCKA_LIBS) -lm
+tests_unit_test_contrib_SOURCES = tests/unit/test_contrib.c tests/unit/onnx_make.h
+tests_unit_test_contrib_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 	$(CMOCKA_LIBS) -lm
 tests_unit_test_upgrade_SOURCES = tests/unit/test_upgrade.c tests/unit/onnx_make.h
 tests_unit_test_upgrade_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
