@@ -33,38 +33,6 @@ fits(const struct graph *g, const struct node *n)
            desc_nonempty(node_in(g, n, 0));
 }
 
-static int
-prepare(const struct graph *g, const struct node *n, struct step *s,
-        struct weights *w, struct err *e)
-{
-    const struct value *x = node_in(g, n, 0);
-    const double epsilon = (double)attr_float(n, "epsilon", 1e-5f);
-    const float *p[5];
-    struct batchnorm *b = mem_new(1, sizeof *b);
-
-    (void)w;
-    (void)e;
-    for (int i = 1; i < 5; i++)
-        p[i] = node_in(g, n, i)->data;
-    b->channels = x->shape.dim[1];
-    b->nxc = x->layout == LAYOUT_NXC || x->shape.rank == 2;
-    b->row = b->nxc ? b->channels : shape_span(&x->shape, 2, x->shape.rank);
-    b->rows = (int64_t)shape_n(&x->shape) / b->row;
-    b->each = b->nxc ? (PIECE + b->row - 1) / b->row : 1;
-    b->s = mem_new((size_t)b->channels, sizeof *b->s);
-    b->t = mem_new((size_t)b->channels, sizeof *b->t);
-    for (int64_t c = 0; c < b->channels; c++) {
-        double by = (double)p[1][c] / sqrt((double)p[4][c] + epsilon);
-
-        b->s[c] = (float)by;
-        b->t[c] = (float)((double)p[2][c] - by * (double)p[3][c]);
-    }
-    s->own = b;
-    s->impl = "loop";
-    s->inplace = 0;
-    return 0;
-}
-
 static void
 done(struct step *s)
 {
@@ -76,6 +44,41 @@ done(struct step *s)
     mem_free(b->t);
     mem_free(b);
     s->own = NULL;
+}
+
+static int
+prepare(const struct graph *g, const struct node *n, struct step *s,
+        struct weights *w, struct err *e)
+{
+    const struct value *x = node_in(g, n, 0);
+    const double epsilon = (double)attr_float(n, "epsilon", 1e-5f);
+    const float *p[5];
+    struct batchnorm *b = mem_new(1, sizeof *b);
+
+    (void)w;
+    for (int i = 1; i < 5; i++)
+        p[i] = node_in(g, n, i)->data;
+    b->channels = x->shape.dim[1];
+    b->nxc = x->layout == LAYOUT_NXC || x->shape.rank == 2;
+    b->row = b->nxc ? b->channels : shape_span(&x->shape, 2, x->shape.rank);
+    b->rows = (int64_t)shape_n(&x->shape) / b->row;
+    b->each = b->nxc ? (PIECE + b->row - 1) / b->row : 1;
+    b->s = mem_try((size_t)b->channels, sizeof *b->s);
+    b->t = mem_try((size_t)b->channels, sizeof *b->t);
+    s->own = b;
+    s->impl = "loop";
+    s->inplace = 0;
+    if (b->s == NULL || b->t == NULL) {
+        done(s);
+        return err_set(e, ERR_NO_MEMORY, "no memory for scales");
+    }
+    for (int64_t c = 0; c < b->channels; c++) {
+        double by = (double)p[1][c] / sqrt((double)p[4][c] + epsilon);
+
+        b->s[c] = (float)by;
+        b->t[c] = (float)((double)p[2][c] - by * (double)p[3][c]);
+    }
+    return 0;
 }
 
 struct run {

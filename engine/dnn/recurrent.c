@@ -142,9 +142,11 @@ make_part(const struct graph *g, const struct node *n, struct recurrent *v,
         p->r = packed(node_in(g, n, IN_R), at * v->H, v->H, p->n, w, e);
     if (p->r == NULL)
         return e->code;
-    p->bias = mem_new((size_t)p->cols, sizeof *p->bias);
+    p->bias = mem_try((size_t)p->cols, sizeof *p->bias);
     if (apart)
-        v->state_bias[d] = mem_new((size_t)p->cols, sizeof(float));
+        v->state_bias[d] = mem_try((size_t)p->cols, sizeof(float));
+    if (p->bias == NULL || (apart && v->state_bias[d] == NULL))
+        return err_set(e, ERR_NO_MEMORY, "no memory for biases");
     for (int64_t k = 0; b != NULL && k < p->n; k++) {
         const float *of_w = (const float *)b->data + d * 2 * rows + from;
         const float *of_r = of_w + rows;
