@@ -297,12 +297,37 @@ graph_append_input(struct graph *g, struct node *n, int value)
     return n->n_in++;
 }
 
+static void
+free_body(void *arg)
+{
+    struct graph *body = arg;
+
+    graph_free(&body);
+}
+
+/* A dead node may be thrown out, and others may borrow from its bodies: from
+ * here on these belong to g. */
+static void
+keep_bodies(struct graph *g, struct node *n)
+{
+    int left = 0;
+
+    for (int k = 0; k < n->n_attrs; k++) {
+        if (n->attrs[k].type == ATTR_GRAPH)
+            arena_defer(g->arena, free_body, n->attrs[k].graph);
+        else
+            n->attrs[left++] = n->attrs[k];
+    }
+    n->n_attrs = left;
+}
+
 void
 graph_kill_node(struct graph *g, struct node *n)
 {
     int id = (int)(n - g->nodes.at);
 
     n->dead = true;
+    keep_bodies(g, n);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] >= 0 && g->values.at[n->out[i]].producer == id)
             g->values.at[n->out[i]].producer = -1;

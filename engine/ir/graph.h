@@ -223,7 +223,8 @@ void graph_replace_uses(struct graph *g, int from, int to);
 /* Appends one more input to n (for a post's operand); returns its index. */
 int graph_append_input(struct graph *g, struct node *n, int value);
 
-/* Marks n dead; its outputs lose their producer. */
+/* Marks n dead; its outputs lose their producer, its bodies live as long as
+ * g. */
 void graph_kill_node(struct graph *g, struct node *n);
 
 /* Kills nodes none of whose outputs is read or is a graph output, repeatedly.*/

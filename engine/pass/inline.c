@@ -8,25 +8,6 @@
 #include "base/mem.h"
 #include "engine/pass/pass.h"
 
-static void
-free_graph(void *arg)
-{
-    struct graph *g = arg;
-
-    graph_free(&g);
-}
-
-/* What is left of the node owns its bodies no longer: they live as long as g,
- * which borrows from the one that is taken. */
-static void
-keep_bodies(struct graph *g, struct node *n)
-{
-    for (int k = 0; k < n->n_attrs; k++)
-        if (n->attrs[k].type == ATTR_GRAPH)
-            arena_defer(g->arena, free_graph, n->attrs[k].graph);
-    n->n_attrs = 0;
-}
-
 /* A name for a value of the branch; unique where g may be written. */
 static const char *
 name_in(struct graph *g, const struct node *n, const char *name, bool unique)
@@ -109,7 +90,6 @@ pass_inline(struct graph *g, size_t i, bool unique)
         if (n.out[k] >= 0)
             graph_add_node(g, OP_IDENTITY, n.name, &map[branch->outputs.at[k]],
                            1, &n.out[k], 1);
-    keep_bodies(g, &g->nodes.at[i]);
     move_nodes(g, i + 1, end);
     mem_free(map);
     return true;
