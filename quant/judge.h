@@ -20,6 +20,9 @@ struct judge_output {
     double cosine, cosine_p1; /* mean over the samples; 1st percentile */
     double sqnr_db;           /* INFINITY when nothing differs */
     int64_t baseline_nonfinite, variant_nonfinite; /* elements */
+    int64_t unlike; /* samples where the variant's has another shape, as lists
+                       of found boxes have: then all of the above is NAN, for
+                       nobody knows which element belongs to which */
 
     bool has_reference; /* the set has this output's true values */
     double baseline_error, variant_error;   /* largest difference from them */

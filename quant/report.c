@@ -264,12 +264,13 @@ static json_t *
 output_json(const struct judge_output *o)
 {
     json_t *j = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:I}", "name", cmd_text(o->name),
-        "max_abs", cmd_real(o->max_abs), "cosine", cmd_real(o->cosine),
-        "cosine_p1", cmd_real(o->cosine_p1), "sqnr_db", cmd_real(o->sqnr_db),
-        "identical", isinf(o->sqnr_db), "nonfinite",
+        "{s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:I}", "name",
+        cmd_text(o->name), "max_abs", cmd_real(o->max_abs), "cosine",
+        cmd_real(o->cosine), "cosine_p1", cmd_real(o->cosine_p1), "sqnr_db",
+        cmd_real(o->sqnr_db), "identical", isinf(o->sqnr_db), "nonfinite",
         (json_int_t)o->variant_nonfinite, "baseline_nonfinite",
-        (json_int_t)o->baseline_nonfinite);
+        (json_int_t)o->baseline_nonfinite, "other_shape",
+        (json_int_t)o->unlike);
 
     if (o->has_reference)
         json_object_set_new(j, "reference",
@@ -587,6 +588,12 @@ print_answers(const struct trial *t)
         snprintf(b, sizeof b, "%.1f dB", o->sqnr_db);
         snprintf(note, sizeof note, "cosine %.5f, of %.60s", o->cosine,
                  o->name);
+        if (o->unlike > 0) {
+            snprintf(b, sizeof b, "none");
+            snprintf(note, sizeof note,
+                     "%lld of %lld have another shape: %.60s",
+                     (long long)o->unlike, (long long)r->n, o->name);
+        }
         print_row("SQNR", "", b, note);
     }
 }

@@ -223,6 +223,30 @@ labels_that_do_not_fit_are_named(void **state)
     judge_free(&j);
 }
 
+/* As many boxes as there are: the variant finds one less in one picture. */
+static void
+lists_of_unlike_length_have_no_distance(void **state)
+{
+    static float some[4][3] = {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {1, 0, 0}};
+    const struct tensor four = {DTYPE_FLOAT, SHAPE(4, 3), some};
+    const struct tensor three = {DTYPE_FLOAT, SHAPE(3, 3), some};
+    const struct tensor *p4 = &four, *p3 = &three;
+    struct judge *j = judge_new(NULL);
+    struct judge_result r;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(judge_add(j, 1, &p4, &p4, NULL, NULL, &e), 0);
+    assert_int_equal(judge_add(j, 1, &p4, &p3, NULL, NULL, &e), 0);
+    judge_sum_up(j, &r);
+    assert_int_equal(r.n, 2);
+    assert_int_equal(r.outputs[0].unlike, 1);
+    assert_true(isnan(r.outputs[0].sqnr_db) && isnan(r.outputs[0].cosine));
+    assert_false(r.has_agreement || r.has_kl);
+    judge_result_free(&r);
+    judge_free(&j);
+}
+
 int
 main(void)
 {
@@ -236,6 +260,7 @@ main(void)
         cmocka_unit_test(a_single_score_has_a_threshold),
         cmocka_unit_test(integers_are_answers_and_pictures_are_none),
         cmocka_unit_test(labels_that_do_not_fit_are_named),
+        cmocka_unit_test(lists_of_unlike_length_have_no_distance),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

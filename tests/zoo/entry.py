@@ -19,6 +19,8 @@ class Entry:
     opsets:  of the files that are made; the first one of the quick run.
     sizes:   of the dynamic axes, one run each; {} is the one exported with.
     batch:   may rows share a run?
+    listed:  the output is a list of finds: as many as there are, and near the
+             limit of what counts as one a rounding decides.
     quick:   is it small, and unlike others?
     trained: its weights are as they must be.
     file:    returns the path of a ready ONNX file, instead of build.
@@ -31,6 +33,7 @@ class Entry:
     dynamic: dict = dataclasses.field(default_factory=dict)
     sizes: tuple = ({},)
     batch: bool = True
+    listed: bool = False
     quick: bool = False
     trained: bool = False
     file: typing.Callable = None
