@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	tests/e2e/grown.py \
 	tests/e2e/npm.py \
 	tests/e2e/onnx_vectors.py \
+	tests/e2e/optimize_make.py \
 	tests/e2e/ort.py \
 	tests/e2e/ort_run.js \
 	tests/e2e/programs.py \
@@ -49,6 +50,7 @@ EXTRA_DIST += \
 	tests/e2e/test_112_contrib.py \
 	tests/e2e/test_113_types.py \
 	tests/e2e/test_112_import_matrix.py \
+	tests/e2e/test_114_optimized.py \
 	tests/e2e/test_120_quantized_twins.py \
 	tests/e2e/test_120_wake_words.py \
 	tests/e2e/test_121_silero.py \
