@@ -11,6 +11,14 @@
 
 enum { BOXES, SCORES, MOST, OVERLAP, LEAST };
 
+/* Boxes kept so far, a column each, so that many are compared at once. */
+struct kept {
+    int64_t *index;
+    float *y0, *x0, *y1, *x1, *area;
+};
+
+enum { KEPT_COLUMNS = 5, LANES = 16 };
+
 /* The inputs, and what is found: rows of batch, class, box. */
 struct suppress {
     int64_t B, C, N;
@@ -18,13 +26,43 @@ struct suppress {
     int64_t most;                /* of a class */
     float overlap, least;
     bool has_least, center;
-    int64_t *kept;  /* [N]: indices of boxes of a class */
-    int64_t *order; /* [N]: those not looked at yet, best first */
+    struct kept kept; /* [N, rounded up to LANES] */
+    int64_t *order;   /* [N]: those not looked at yet, best first */
 };
 
 struct box {
     float y0, x0, y1, x1;
 };
+
+static size_t
+rounded(int64_t n)
+{
+    return ((size_t)n + LANES - 1) / LANES * LANES;
+}
+
+/* Bytes that lay_out() takes for n boxes. */
+static size_t
+work_bytes(int64_t n)
+{
+    return rounded(n) *
+           (2 * sizeof(int64_t) + (size_t)KEPT_COLUMNS * sizeof(float));
+}
+
+static void
+lay_out(struct suppress *v, void *bytes)
+{
+    const size_t n = rounded(v->N);
+    float *f;
+
+    v->order = bytes;
+    v->kept.index = v->order + n;
+    f = (float *)(void *)(v->kept.index + n);
+    v->kept.y0 = f;
+    v->kept.x0 = f + n;
+    v->kept.y1 = f + 2 * n;
+    v->kept.x1 = f + 3 * n;
+    v->kept.area = f + 4 * n;
+}
 
 static struct box
 box_of(const struct suppress *v, int64_t batch, int64_t i)
@@ -38,20 +76,42 @@ box_of(const struct suppress *v, int64_t batch, int64_t i)
                         p[0] < p[2] ? p[2] : p[0], p[1] < p[3] ? p[3] : p[1]};
 }
 
-/* Intersection over union is above the threshold. */
-static bool
-overlap(const struct suppress *v, struct box a, struct box b)
+static float
+area_of(struct box b)
 {
-    const float y0 = a.y0 > b.y0 ? a.y0 : b.y0;
-    const float x0 = a.x0 > b.x0 ? a.x0 : b.x0;
-    const float h = (a.y1 < b.y1 ? a.y1 : b.y1) - y0;
-    const float w = (a.x1 < b.x1 ? a.x1 : b.x1) - x0;
-    const float area_a = (a.y1 - a.y0) * (a.x1 - a.x0);
-    const float area_b = (b.y1 - b.y0) * (b.x1 - b.x0);
+    return (b.y1 - b.y0) * (b.x1 - b.x0);
+}
 
-    if (!(h > 0 && w > 0 && area_a > 0 && area_b > 0))
-        return false;
-    return h * w / (area_a + area_b - h * w) > v->overlap;
+/* Is b hidden by one of the LANES boxes from `at` on: intersection over union
+ * above the threshold?  No branches, so that it is vector code. */
+static bool
+hidden_by(const struct kept *k, size_t at, struct box b, float area,
+          float threshold)
+{
+    int hidden = 0;
+
+    for (size_t i = at; i < at + LANES; i++) {
+        float y0 = k->y0[i] > b.y0 ? k->y0[i] : b.y0;
+        float x0 = k->x0[i] > b.x0 ? k->x0[i] : b.x0;
+        float h = (k->y1[i] < b.y1 ? k->y1[i] : b.y1) - y0;
+        float w = (k->x1[i] < b.x1 ? k->x1[i] : b.x1) - x0;
+        float both = h * w;
+
+        hidden |= (h > 0) & (w > 0) & (k->area[i] > 0) & (area > 0) &
+                  (both / (k->area[i] + area - both) > threshold);
+    }
+    return hidden != 0;
+}
+
+static void
+keep(struct kept *k, int64_t n, int64_t index, struct box b, float area)
+{
+    k->index[n] = index;
+    k->y0[n] = b.y0;
+    k->x0[n] = b.x0;
+    k->y1[n] = b.y1;
+    k->x1[n] = b.x1;
+    k->area[n] = area;
 }
 
 /* Does box a come before b?  Of equal scores the first does. */
@@ -99,26 +159,29 @@ sort_boxes(const struct suppress *v, const float *score)
 
 /* Boxes of one class into kept; returns how many. */
 static int64_t
-suppress_class(const struct suppress *v, int64_t batch, int64_t class)
+suppress_class(struct suppress *v, int64_t batch, int64_t class)
 {
     const int64_t n = sort_boxes(v, v->scores + (batch * v->C + class) * v->N);
     int64_t kept = 0;
 
+    /* What is behind the last one kept hides nothing. */
+    memset(v->kept.area, 0, rounded(n) * sizeof *v->kept.area);
     for (int64_t i = 0; i < n && kept < v->most; i++) {
         const struct box b = box_of(v, batch, v->order[i]);
+        const float area = area_of(b);
         bool hidden = false;
 
-        for (int64_t k = 0; !hidden && k < kept; k++)
-            hidden = overlap(v, box_of(v, batch, v->kept[k]), b);
+        for (size_t k = 0; !hidden && k < (size_t)kept; k += LANES)
+            hidden = hidden_by(&v->kept, k, b, area, v->overlap);
         if (!hidden)
-            v->kept[kept++] = v->order[i];
+            keep(&v->kept, kept++, v->order[i], b, area);
     }
     return kept;
 }
 
 /* All classes; rows go to y unless it is NULL.  Returns how many. */
 static int64_t
-suppress_all(const struct suppress *v, int64_t *y)
+suppress_all(struct suppress *v, int64_t *y)
 {
     int64_t rows = 0;
 
@@ -128,7 +191,7 @@ suppress_all(const struct suppress *v, int64_t *y)
         for (int64_t k = 0; y != NULL && k < n; k++) {
             *y++ = i / v->C;
             *y++ = i % v->C;
-            *y++ = v->kept[k];
+            *y++ = v->kept.index[k];
         }
         rows += n;
     }
@@ -189,6 +252,7 @@ suppress_infer(struct graph *g, struct node *n, struct err *e)
     void *in[LEAST + 1] = {NULL};
     struct suppress v;
     int64_t rows;
+    void *work;
 
     if (check_inputs(g, n, e) != 0)
         return e->code;
@@ -203,12 +267,12 @@ suppress_infer(struct graph *g, struct node *n, struct err *e)
         in[i] = x == NULL ? NULL : (void *)x->data;
     }
     v = read_suppress(g, n, in);
-    v.kept = mem_try((size_t)v.N, 2 * sizeof *v.kept);
-    if (v.kept == NULL)
+    work = mem_try(1, work_bytes(v.N));
+    if (work == NULL)
         return err_set(e, ERR_NO_MEMORY, "%" PRId64 " boxes", v.N);
-    v.order = v.kept + v.N;
+    lay_out(&v, work);
     rows = suppress_all(&v, NULL);
-    mem_free(v.kept);
+    mem_free(work);
     return rule_out(g, n, 0, DTYPE_INT64, &SHAPE(rows, 3), e);
 }
 
@@ -218,8 +282,7 @@ suppress_prepare(const struct graph *g, const struct node *n, struct step *s,
 {
     (void)w;
     (void)e;
-    s->scratch_bytes =
-        (size_t)node_in(g, n, SCORES)->shape.dim[2] * 2 * sizeof(int64_t);
+    s->scratch_bytes = work_bytes(node_in(g, n, SCORES)->shape.dim[2]);
     return 0;
 }
 
@@ -231,8 +294,7 @@ suppress_run(const struct step *s, void *const *io, void *scratch, void *state,
 
     (void)state;
     (void)e;
-    v.kept = scratch;
-    v.order = v.kept + v.N;
+    lay_out(&v, scratch);
     suppress_all(&v, step_io_out(s, io, 0));
     return 0;
 }
