@@ -287,6 +287,39 @@ def yolo5_boxes(n, x, n_classes=4):
     return n.node("Concat", *found, axis=1)
 
 
+def yolo8(path, n_classes=4, bins=16):
+    """[rows, x y w h classes, boxes]: each side of a box is the mean of a
+    distribution over the cells it may be long."""
+    n = Net(13)
+    x = n.input("x", ["batch", 3, 64, 64])
+    maps, width = [], 4 * bins + n_classes
+    for y in yolo_maps(n, x):
+        y = n.node("Concat", n.conv(y, 16, 4 * bins, bias=True),
+                   n.conv(y, 16, n_classes), axis=1)
+        maps.append(n.reshape(y, n.dim(y, 0), width, -1))
+    boxes, classes = n.node("Split", n.node("Concat", *maps, axis=2),
+                            n.ints(4 * bins, n_classes), n_out=2, axis=1)
+    rows = n.dim(boxes, 0)
+    y = n.node("Transpose", n.reshape(boxes, rows, 4, bins, -1),
+               perm=[0, 2, 1, 3])
+    y = n.node("Conv", n.node("Softmax", y, axis=1), n.const(
+        np.arange(bins, dtype="f4").reshape(1, bins, 1, 1)),
+        kernel_shape=[1, 1])
+    near, far = n.node("Split", n.reshape(y, rows, 4, -1), n.ints(2, 2),
+                       n_out=2, axis=1)
+    cells = [np.stack(np.meshgrid(np.arange(k) + 0.5, np.arange(k) + 0.5))
+             .reshape(2, -1) for k in (16, 8)]
+    center = n.const(np.concatenate(cells, 1)[None].astype("f4"))
+    near, far = n.node("Sub", center, near), n.node("Add", center, far)
+    middle = n.node("Div", n.node("Add", near, far), n.number(2))
+    y = n.node("Concat", middle, n.node("Sub", far, near), axis=1)
+    stride = np.repeat([4, 8], [256, 64])[None, None].astype("f4")
+    y = n.node("Mul", y, n.const(stride))
+    y = n.node("Concat", y, n.node("Sigmoid", classes), axis=1)
+    n.output(y, "y", ["batch", 4 + n_classes, 320])
+    n.save(path)
+
+
 def yolo5(path):
     n = Net(12)
     x = n.input("x", ["batch", 3, "h", "w"])
@@ -429,6 +462,7 @@ FAMILIES = {
     "shuffle": Family(shuffle, images(32), ({}, {"height": 20, "width": 48})),
     "unet": Family(unet, images(32), ({}, {"height": 24, "width": 40})),
     "yolo5": Family(yolo5, images(64), ({}, {"height": 32, "width": 96})),
+    "yolo8": Family(yolo8, images(64)),
     "yolo5_nms": Family(yolo5_nms, images(64),
                         ({}, {"height": 32, "width": 96}), batch=False),
     "bert": Family(bert, bert_inputs, ({}, {"length": 1}, {"length": 40})),

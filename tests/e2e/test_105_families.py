@@ -88,3 +88,39 @@ def test_quantizes(models, tmp_path, name):
     one = {n: a[:1] for n, a in x.items()}
     got = answers(tmp_path / "int8.onnx", one, tmp_path / "int8")
     assert all(np.isfinite(a).all() for a in got.values())
+
+
+# What makes boxes and scores of a head's numbers.
+DECODING = {"Sigmoid", "Softmax", "Sub", "Pow", "Div"}
+
+
+@pytest.mark.parametrize("name, box, score, convs", [
+    ("yolo5", np.s_[..., :4], np.s_[..., 4:], 6),
+    ("yolo8", np.s_[:, :4], np.s_[:, 4:], 8)])
+def test_detectors_still_detect(models, tmp_path, name, box, score, convs):
+    """One scale for boxes of hundreds of pixels and scores below one, and no
+    score is left: decoding stays in float, without being told to."""
+    family = FAMILIES[name]
+    np.savez(tmp_path / "c.npz", **family.inputs(np.random.default_rng(1),
+                                                 100))
+    int8 = tmp_path / "int8.onnx"
+    ctl.run("quantize", models / f"{name}.onnx", "-o", int8, "--recipe",
+            "static", "--calibration", tmp_path / "c.npz", "--seconds", 0)
+    x = family.inputs(np.random.default_rng(2), 8)
+    want = answers(models / f"{name}.onnx", x, tmp_path / "fp32")["y"]
+    got = answers(int8, x, tmp_path / "int8")["y"]
+    assert np.abs(got[score] - want[score]).max() < 0.1
+    assert want[score].max() > 0.8  # there is something to lose
+    side = np.abs(got[box] - want[box])
+    assert np.quantile(side, 0.99) < 3  # pixels, of 64
+
+    said = ctl.run_json("inspect", int8, *shape_options(
+        {"x": x["x"][:1]}))
+    steps = said["steps"]
+    assert all(s["precision"] == "float32" for s in steps
+               if s["op"] in DECODING)
+    last_conv = max(k for k, s in enumerate(steps) if s["op"] == "Conv")
+    assert all(s["precision"] == "float32" for s in steps[last_conv + 1:]
+               if s["op"] == "Concat")
+    assert sum(s["precision"] == "int8" and s["op"] == "Conv"
+               for s in steps) == convs
