@@ -57,18 +57,18 @@ float_to_bits(float f)
     return u;
 }
 
-/* binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits (IEEE 754-2008). */
+/*
+ * binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits (IEEE 754-2008).
+ * With its bits in the places of a float's, whose bias is 127, a finite number
+ * is 2^112 too small, a subnormal one as well.
+ */
 float
 dtype_half_to_float(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16;
-    uint32_t exp = (h >> 10) & 0x1f, frac = h & 0x3ff;
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
+    uint32_t u = float_to_bits(bits_to_float(rest << 13) * 0x1p112f);
 
-    if (exp == 31)
-        return bits_to_float(sign | 0x7f800000 | frac << 13);
-    if (exp != 0)
-        return bits_to_float(sign | (exp + 112) << 23 | frac << 13);
-    return bits_to_float(sign | float_to_bits(ldexpf((float)frac, -24)));
+    return bits_to_float(sign | u | (rest >= 0x7c00 ? 0x7f800000 : 0));
 }
 
 uint16_t
@@ -104,4 +104,26 @@ dtype_float_to_bf16(float f)
     if (isnan(f))
         return (uint16_t)(u >> 16 | 0x40);
     return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+
+void
+dtype_widen(enum dtype t, float *to, const uint16_t *from, size_t n)
+{
+    if (t == DTYPE_FLOAT16)
+        for (size_t i = 0; i < n; i++)
+            to[i] = dtype_half_to_float(from[i]);
+    else
+        for (size_t i = 0; i < n; i++)
+            to[i] = dtype_bf16_to_float(from[i]);
+}
+
+void
+dtype_narrow(enum dtype t, uint16_t *to, const float *from, size_t n)
+{
+    if (t == DTYPE_FLOAT16)
+        for (size_t i = 0; i < n; i++)
+            to[i] = dtype_float_to_half(from[i]);
+    else
+        for (size_t i = 0; i < n; i++)
+            to[i] = dtype_float_to_bf16(from[i]);
 }

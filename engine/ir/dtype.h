@@ -54,4 +54,8 @@ uint16_t dtype_float_to_half(float f);
 float dtype_bf16_to_float(uint16_t b);
 uint16_t dtype_float_to_bf16(float f);
 
+/* n of them, one behind the other; t: FLOAT16 or BFLOAT16. */
+void dtype_widen(enum dtype t, float *to, const uint16_t *from, size_t n);
+void dtype_narrow(enum dtype t, uint16_t *to, const float *from, size_t n);
+
 #endif

@@ -94,7 +94,7 @@ reorder_run(const struct step *s, void *const *io, void *scratch, void *state,
     return 0;
 }
 
-KERNEL(CAST, "cast", .layout = KERNEL_CONVERT, .prepare = walk_prepare,
+KERNEL(CAST, "cast", .layout = KERNEL_SAME, .prepare = walk_prepare,
        .run = cast_run, .done = step_done);
 KERNEL(CAST_LIKE, "cast", .prepare = cast_like_prepare, .run = cast_run,
        .done = step_done);

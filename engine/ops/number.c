@@ -204,6 +204,12 @@ store_natural(enum dtype t, char *p, int64_t step, int64_t n,
     STORE_INTEGER(natural)
 }
 
+static bool
+is_half(enum dtype t)
+{
+    return t == DTYPE_FLOAT16 || t == DTYPE_BFLOAT16;
+}
+
 void
 number_convert(enum dtype to_type, char *to, int64_t to_step,
                enum dtype from_type, const char *from, int64_t from_step,
@@ -211,6 +217,16 @@ number_convert(enum dtype to_type, char *to, int64_t to_step,
 {
     union chunk c;
 
+    if (is_half(from_type) && to_type == DTYPE_FLOAT && from_step == 2 &&
+        to_step == 4) {
+        dtype_widen(from_type, (float *)to, (const uint16_t *)from, (size_t)n);
+        return;
+    }
+    if (is_half(to_type) && from_type == DTYPE_FLOAT && from_step == 4 &&
+        to_step == 2) {
+        dtype_narrow(to_type, (uint16_t *)to, (const float *)from, (size_t)n);
+        return;
+    }
     while (n > 0) {
         int64_t some = n < CHUNK ? n : CHUNK;
 

@@ -104,6 +104,31 @@ half_precision_there_and_back(void **state)
     one_end(&c);
 }
 
+/* Each half there is: its value by arithmetic, and itself again. */
+static void
+every_half(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        const int exp = (int)(h >> 10 & 31), frac = (int)(h & 1023);
+        const float sign = h >> 15 != 0 ? -1 : 1;
+        uint16_t half = (uint16_t)h, back;
+        float have, want;
+
+        want = exp == 0   ? ldexpf((float)frac, -24)
+               : exp < 31 ? ldexpf((float)(frac + 1024), exp - 25)
+                          : INFINITY;
+        dtype_widen(DTYPE_FLOAT16, &have, &half, 1);
+        if (exp == 31 && frac != 0) {
+            assert_true(isnan(have));
+            continue;
+        }
+        assert_true(have == sign * want && signbit(have) == signbit(sign));
+        dtype_narrow(DTYPE_FLOAT16, &back, &have, 1);
+        assert_int_equal(back, half);
+    }
+}
+
 /* More elements than are converted at once, across rows. */
 static void
 long_rows(void **state)
@@ -146,6 +171,7 @@ main(void)
         cmocka_unit_test(reals_are_cut),
         cmocka_unit_test(integers_wrap),
         cmocka_unit_test(half_precision_there_and_back),
+        cmocka_unit_test(every_half),
         cmocka_unit_test(long_rows),
         cmocka_unit_test(refuses_types_it_does_not_know),
     };
