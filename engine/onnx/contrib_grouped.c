@@ -12,7 +12,8 @@
  * and what is kept of the past lies before that; behind the new ones there are
  * zeros.  Place s of row b sees the places up to start[b] + s.
  */
-#include "engine/onnx/contrib_attention.h"
+#include "engine/onnx/attend.h"
+#include "engine/onnx/contrib.h"
 
 #include <math.h>
 

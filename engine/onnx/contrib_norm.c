@@ -112,18 +112,35 @@ enum {
     EMBED_POSITION_IDS,
 };
 
-/* A row a place: those that ids say, or the first ones. */
+/* A table, and where it holds integers, what they mean; -1: absent. */
+struct table {
+    int at, scale, zero;
+};
+
+/* One row a number of ids. */
 static int
-positions(struct expand *x)
+rows(struct expand *x, struct table t, int ids)
+{
+    int y = expand_op2(x, OP_GATHER, t.at, ids);
+
+    if (t.scale < 0)
+        return y;
+    return expand_op(x, OP_DEQUANTIZE_LINEAR, (const int[]){y, t.scale, t.zero},
+                     t.zero < 0 ? 2 : 3);
+}
+
+/* The first rows, as many as there are places. */
+static int
+first_rows(struct expand *x, struct table t)
 {
     const int64_t zero = 0;
-    int table = expand_in(x, EMBED_POSITION), length;
+    int y = expand_slice(x, t.at, expand_ints(x, "first", &zero, 1),
+                         expand_dim(x, expand_in(x, EMBED_IDS), 1), 0);
 
-    if (expand_in(x, EMBED_POSITION_IDS) >= 0)
-        return expand_op2(x, OP_GATHER, table,
-                          expand_in(x, EMBED_POSITION_IDS));
-    length = expand_dim(x, expand_in(x, EMBED_IDS), 1);
-    return expand_slice(x, table, expand_ints(x, "first", &zero, 1), length, 0);
+    if (t.scale < 0)
+        return y;
+    return expand_op(x, OP_DEQUANTIZE_LINEAR, (const int[]){y, t.scale, t.zero},
+                     t.zero < 0 ? 2 : 3);
 }
 
 /* How many ones each row of the mask has; without a mask, zeros. */
@@ -146,39 +163,88 @@ give_mask_index(struct expand *x)
 }
 
 static int
-embed_layer_norm(struct upgrade *u, int node, struct err *e)
+check_embedding(const struct expand *x, struct err *e)
 {
-    struct expand x;
-    int sum, segment;
-
-    expand_begin(&x, u, node);
     for (int i = 0; i <= EMBED_BETA; i++)
-        if (expand_in(&x, i) < 0 && i != EMBED_SEGMENT_IDS &&
-            i != EMBED_SEGMENT)
+        if (expand_in(x, i) < 0 && i != EMBED_SEGMENT_IDS && i != EMBED_SEGMENT)
             return err_set(e, ERR_INVALID, "input %d is missing", i);
-    if ((expand_in(&x, EMBED_SEGMENT_IDS) < 0) !=
-        (expand_in(&x, EMBED_SEGMENT) < 0))
+    if ((expand_in(x, EMBED_SEGMENT_IDS) < 0) !=
+        (expand_in(x, EMBED_SEGMENT) < 0))
         return err_set(e, ERR_INVALID,
                        "of inputs 1 (segment_ids) and 4 (segment_embedding) "
                        "only one is given");
-    sum = expand_op2(&x, OP_GATHER, expand_in(&x, EMBED_WORD),
-                     expand_in(&x, EMBED_IDS));
-    sum = expand_op2(&x, OP_ADD, sum, positions(&x));
-    if (expand_in(&x, EMBED_SEGMENT) >= 0) {
-        segment = expand_op2(&x, OP_GATHER, expand_in(&x, EMBED_SEGMENT),
-                             expand_in(&x, EMBED_SEGMENT_IDS));
-        sum = expand_op2(&x, OP_ADD, sum, segment);
-    }
+    return 0;
+}
+
+/* Tables of words, positions and segments; the sum is output 2. */
+static int
+embedded(struct expand *x, const struct table t[3], int position_ids)
+{
+    int sum = rows(x, t[0], expand_in(x, EMBED_IDS));
+    int place =
+        position_ids < 0 ? first_rows(x, t[1]) : rows(x, t[1], position_ids);
+
+    sum = expand_op2(x, OP_ADD, sum, place);
+    if (t[2].at >= 0)
+        sum = expand_op2(x, OP_ADD, sum,
+                         rows(x, t[2], expand_in(x, EMBED_SEGMENT_IDS)));
+    give_mask_index(x);
+    return sum;
+}
+
+static int
+embed_layer_norm(struct upgrade *u, int node, struct err *e)
+{
+    struct table t[3];
+    struct expand x;
+    int sum;
+
+    expand_begin(&x, u, node);
+    if (check_embedding(&x, e) != 0)
+        return e->code;
+    for (int i = 0; i < 3; i++)
+        t[i] = (struct table){expand_in(&x, EMBED_WORD + i), -1, -1};
+    sum = embedded(&x, t, expand_in(&x, EMBED_POSITION_IDS));
     expand_give(&x, 2, sum);
-    give_mask_index(&x);
     return end_layer_norm(&x, sum, expand_in(&x, EMBED_GAMMA),
                           expand_in(&x, EMBED_BETA), e);
+}
+
+/* The same with tables, gamma and beta of integers. */
+static int
+q_embed_layer_norm(struct upgrade *u, int node, struct err *e)
+{
+    enum { SCALES = 8, ZEROS = 13 };
+    struct table t[5];
+    struct expand x;
+    int real[2], sum;
+
+    expand_begin(&x, u, node);
+    if (check_embedding(&x, e) != 0)
+        return e->code;
+    for (int i = 0; i < 5; i++) {
+        t[i] =
+            (struct table){expand_in(&x, EMBED_WORD + i),
+                           expand_in(&x, SCALES + i), expand_in(&x, ZEROS + i)};
+        if (t[i].at >= 0 && t[i].scale < 0)
+            return err_set(e, ERR_INVALID, "input %d is missing", SCALES + i);
+    }
+    sum = embedded(&x, t, -1);
+    for (int i = 0; i < 2; i++)
+        real[i] =
+            expand_op(&x, OP_DEQUANTIZE_LINEAR,
+                      (const int[]){t[3 + i].at, t[3 + i].scale, t[3 + i].zero},
+                      t[3 + i].zero < 0 ? 2 : 3);
+    return end_layer_norm(&x, sum, real[0], real[1], e);
 }
 
 #define ANY OPSET_ANY, OPSET_LAST
 
 const struct rule rules_contrib_norm[] = {
     {"EmbedLayerNormalization", ANY, {OP_GATHER, 1, 9, 3, embed_layer_norm}},
+    {"QEmbedLayerNormalization",
+     ANY,
+     {OP_GATHER, 1, 18, 2, q_embed_layer_norm}},
     {"SkipLayerNormalization",
      ANY,
      {OP_LAYER_NORMALIZATION, 3, 5, 4, skip_layer_norm}},

@@ -81,8 +81,9 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_CONV_INTEGER:
     case OP_MATMUL_INTEGER:
         return DTYPE_INT32;
-    case OP_QUANTIZE_LINEAR:
     case OP_DYNAMIC_QUANTIZE_LINEAR:
+        return DTYPE_UINT8;
+    case OP_QUANTIZE_LINEAR:
     case OP_CONSTANT_OF_SHAPE:
     case OP_TFIDF_VECTORIZER:
     case OP_ONE_HOT:
@@ -298,6 +299,10 @@ facts_follow(struct facts *f, const struct graph *g, const struct node *n)
         r.length = result_length(n, in, f, g);
     if (n->n_out > 0)
         facts_set(f, n->out[0], r);
+    if (n->op == OP_DYNAMIC_QUANTIZE_LINEAR && n->n_out == 3) {
+        facts_set(f, n->out[1], (struct fact){DTYPE_FLOAT, 0, SHAPE_UNKNOWN});
+        facts_set(f, n->out[2], (struct fact){DTYPE_UINT8, 0, SHAPE_UNKNOWN});
+    }
     for (int i = 1; n->op == OP_SPLIT && i < n->n_out; i++)
         facts_set(f, n->out[i], r);
 }

@@ -1,8 +1,9 @@
 noinst_LIBRARIES += libonnx.a
 libonnx_a_SOURCES = \
+	engine/onnx/attend.c engine/onnx/attend.h \
 	engine/onnx/attr.c engine/onnx/attr.h \
 	engine/onnx/contrib.c engine/onnx/contrib.h \
-	engine/onnx/contrib_attention.c engine/onnx/contrib_attention.h \
+	engine/onnx/contrib_attention.c \
 	engine/onnx/contrib_grouped.c \
 	engine/onnx/contrib_nbits.c \
 	engine/onnx/contrib_norm.c \

@@ -19,7 +19,7 @@ FILTER = -10000.0
 LOWEST = float(np.finfo(np.float32).min)
 
 TYPES = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32,
-         "int64": TensorProto.INT64, "uint8": TensorProto.UINT8,
+         "int64": TensorProto.INT64, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8,
          "bool": TensorProto.BOOL}
 
 rng = np.random.default_rng(7)
@@ -464,6 +464,57 @@ def multi_head():
                  num_heads=n, unidirectional=causal)
 
 
+# --- of integers -------------------------------------------------------------
+
+def quantized(*shape, dtype=np.uint8, columns=None):
+    """Integers, scale and zero point, and what they mean."""
+    low = np.iinfo(dtype).min
+    q = rng.integers(low, low + 256, shape).astype(dtype)
+    many = () if columns is None else (columns,)
+    scale = f32(rng.uniform(0.005, 0.02, many))
+    zero = rng.integers(low + 100, low + 156, many).astype(dtype)
+    return q, scale, zero, (q.astype(np.float64) - zero) * scale
+
+
+def integers():
+    b, s, n, h = 3, 4, 2, 8
+    bias, names = normal(3 * n * h), ("w", "bias", "ws", "wz")
+    mask, means = masks(b, s, s)["2d"]
+    for name, columns, const in (("", None, names),
+                                 ("_columns", 3 * n * h, names),
+                                 ("_static", None, names + ("xs", "xz"))):
+        xq, xs, xz, x = quantized(b, s, 12)
+        wq, ws, wz, w = quantized(12, 3 * n * h, dtype=np.int8,
+                                  columns=columns)
+        q, k, v = (heads(t, n) for t in np.split(x @ w + bias, 3, -1))
+        inputs = {"x": xq, "w": wq, "bias": bias, "xs": xs, "ws": ws,
+                  "mask": mask, "xz": xz, "wz": wz}
+        case(f"q_attention{name}", "QAttention", inputs,
+             [attend(q, k, v, means)], const, num_heads=n)
+    past = normal(2, b, n, 5, h)
+    kk, vv = (np.concatenate([past[i], f32(t)], 2) for i, t in ((0, k), (1, v)))
+    inputs.update(mask=None, past=past)
+    case("q_attention_past", "QAttention", inputs,
+         [attend(q, kk, vv, causal=True), np.stack([kk, vv])], const,
+         num_heads=n, unidirectional=1)
+    tables = [quantized(*shape) for shape in
+              ((20, 16), (9, 16), (2, 16), (16,), (16,))]
+    ids = rng.integers(0, 20, (2, 5)).astype(np.int32)
+    segments = rng.integers(0, 2, (2, 5)).astype(np.int32)
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], np.int32)
+    word, place, segment, gamma, beta = (t[3] for t in tables)
+    inputs = {"ids": ids, "segments": segments}
+    for what, at in (("t", 0), ("mask", None), ("s", 1), ("z", 2)):
+        if at is None:
+            inputs["mask"] = mask
+            continue
+        inputs.update({f"{what}{i}": t[at] for i, t in enumerate(tables)})
+    case("q_embed", "QEmbedLayerNormalization", inputs,
+         [layer_norm(word[ids] + place[:5] + segment[segments], gamma, beta),
+          np.array([5, 3], np.int32)],
+         [k for k in inputs if k[0] in "tsz" and k[1:].isdigit()])
+
+
 # --- weights in a few bits ---------------------------------------------------
 
 def pack(q, bits):
@@ -640,5 +691,5 @@ def decoders():
 
 
 for make in (elementwise, fused, products, norms, embeddings, attention,
-             multi_head, nbits, tables_in_blocks, rotary, decoders):
+             multi_head, integers, nbits, tables_in_blocks, rotary, decoders):
     make()

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the operators that attend have in common: see contrib_attention.c.
+ * What the operators that attend have in common: heads, masks, and the
+ * product of three.
  */
-#ifndef ENGINE_ONNX_CONTRIB_ATTENTION_H
-#define ENGINE_ONNX_CONTRIB_ATTENTION_H
+#ifndef ENGINE_ONNX_ATTEND_H
+#define ENGINE_ONNX_ATTEND_H
 
-#include "engine/onnx/contrib.h"
+#include "engine/onnx/expand.h"
 
 /*
  * softmax(q * k' * scale + mask) * v; values are -1 where there are none.
@@ -33,6 +34,9 @@ int attend_begin(struct attend *a, struct upgrade *u, int node, struct err *e);
 
 /* [B,S,heads*H] as [B,heads,S,H] */
 int attend_by_head(struct attend *a, int value, int64_t heads);
+
+/* k or v of the past, then the new one. */
+int attend_behind(struct attend *a, int past, int value);
 
 /* The number that is added where nothing may be seen. */
 float attend_lowest(enum dtype t);
