@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nodes that give what they get go: Identity, and, once types are sure, Cast
- * to the type that it gets.
+ * Nodes that give what they get go: Identity, Pad by nothing (as PyTorch
+ * writes before every AveragePool), and, once types are sure, Cast to the type
+ * that it gets.
  */
 #include "engine/pass/pass.h"
 
@@ -29,6 +30,20 @@ drop(struct graph *g, struct node *n)
     }
 }
 
+static bool
+pads_nothing(const struct graph *g, const struct node *n)
+{
+    int64_t pads[2 * SHAPE_MAX_RANK];
+    int n_pads;
+
+    if (!value_ints(node_in(g, n, 1), pads, 2 * SHAPE_MAX_RANK, &n_pads))
+        return false;
+    for (int i = 0; i < n_pads; i++)
+        if (pads[i] != 0)
+            return false;
+    return true;
+}
+
 /* Before the shape rules have run, the type is sure of what no node makes and
  * of what another Cast makes. */
 static bool
@@ -37,6 +52,8 @@ is_early_identity(const struct graph *g, const struct node *n)
     const struct node *p;
     int64_t to;
 
+    if (n->op == OP_PAD)
+        return pads_nothing(g, n);
     if (n->op != OP_CAST)
         return n->op == OP_IDENTITY;
     p = graph_producer(g, n->in[0]);

@@ -357,6 +357,24 @@ identities_go_and_outputs_keep_their_names(void **state)
 }
 
 static void
+pads_by_nothing_go(void **state)
+{
+    static const int64_t none[8] = {0}, one[8] = {0, 0, 0, 1};
+    int x = input("x", SHAPE(1, 2, 4, 4));
+    int pads = graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(8), none);
+    int more = graph_add_const(g, NULL, DTYPE_INT64, &SHAPE(8), one);
+
+    (void)state;
+    node(OP_PAD, "p", 2, x, pads);
+    node(OP_PAD, "q", 2, id_of("p"), more);
+    node(OP_RELU, "y", 1, id_of("q"));
+    output("y");
+    run(pass_identity);
+    assert_int_equal(alive(OP_PAD), 1);
+    assert_int_equal(graph_producer(g, id_of("q"))->in[0], x);
+}
+
+static void
 known(const char *name, struct shape s)
 {
     graph_value(g, id_of(name))->shape = s;
@@ -569,6 +587,7 @@ main(void)
         T(constant_over_space_is_no_bias),
         T(hardswish_is_found_in_all_its_forms),
         T(identities_go_and_outputs_keep_their_names),
+        T(pads_by_nothing_go),
         T(residual_and_relu_join_the_conv),
         T(what_others_read_is_not_joined),
         T(a_broadcast_add_is_not_joined),
