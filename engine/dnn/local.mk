@@ -24,6 +24,7 @@ libdnn_a_SOURCES = \
 	engine/dnn/prim.h engine/dnn/prim2.c \
 	engine/dnn/prim2_chain.c engine/dnn/prim2_chain.h \
 	engine/dnn/quantize.c \
+	engine/dnn/quantize_axis.c \
 	engine/dnn/recurrent.c \
 	engine/dnn/resize.c \
 	engine/dnn/row.c engine/dnn/row.h \

@@ -137,6 +137,43 @@ row_store(void *y, enum dtype t, const float *x, int64_t n, float scale,
     }
 }
 
+#define STORE_EACH(name, type, low, high)                                      \
+    INLINE void name##_body(type *restrict y, const float *restrict x,         \
+                            int64_t n, const float *restrict scale,            \
+                            const int32_t *restrict zero)                      \
+    {                                                                          \
+        const float magic = 12582912.0f;                                       \
+                                                                               \
+        SIMD for (int64_t i = 0; i < n; i++)                                   \
+        {                                                                      \
+            float v = x[i] / scale[i];                                         \
+            const float lo = (float)((low)-zero[i]);                           \
+            const float hi = (float)((high)-zero[i]);                          \
+                                                                               \
+            v = v == v ? v : 0;                                                \
+            v = v > lo ? v : lo;                                               \
+            v = v < hi ? v : hi;                                               \
+            y[i] = (type)((int32_t)((v + magic) - magic) + zero[i]);           \
+        }                                                                      \
+    }                                                                          \
+    VARIANTS(name,                                                             \
+             (type *restrict y, const float *restrict x, int64_t n,            \
+              const float *restrict scale, const int32_t *restrict zero),      \
+             (y, x, n, scale, zero))
+
+STORE_EACH(store_each_u8, uint8_t, 0, 255)
+STORE_EACH(store_each_s8, int8_t, -128, 127)
+
+void
+row_store_each(void *y, enum dtype t, const float *x, int64_t n,
+               const float *scale, const int32_t *zero)
+{
+    if (t == DTYPE_UINT8)
+        store_each_u8(y, x, n, scale, zero);
+    else
+        store_each_s8(y, x, n, scale, zero);
+}
+
 /* --- arithmetic ---------------------------------------------------------- */
 
 /* y may be one of the operands, at the same index: so no restrict. */

@@ -21,6 +21,10 @@ void row_load(float *y, const void *x, enum dtype t, int64_t n, float scale,
 void row_store(void *y, enum dtype t, const float *x, int64_t n, float scale,
                int32_t zero);
 
+/* The same with a scale and a zero point for each element; INT8, UINT8. */
+void row_store_each(void *y, enum dtype t, const float *x, int64_t n,
+                    const float *scale, const int32_t *zero);
+
 /*
  * y = a op b for ADD, SUB, MUL, DIV, MIN, MAX; step 0 repeats the operand's
  * first element, 1 walks it.  y may be a or b.

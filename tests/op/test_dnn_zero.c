@@ -133,7 +133,7 @@ test_conv(void **state)
  * zero point for each channel. */
 static void
 one_depthwise(enum dtype t, int kernel, int stride, int dilation,
-              bool is_unsigned, int w_zero, enum dtype out)
+              bool is_unsigned, int w_zero, enum dtype out, bool after_conv)
 {
     enum { C = 24 };
     struct graph *g = graph_new();
@@ -143,6 +143,8 @@ one_depthwise(enum dtype t, int kernel, int stride, int dilation,
     uint8_t zero[C];
     int x = both_input(g, "x", SHAPE(2, C, 11, 9)), s, z, y;
 
+    if (after_conv) /* channels lie innermost then */
+        x = NODE(g, OP_CONV, x, both_const(g, SHAPE(C, C, 1, 1), 0.5f));
     for (int c = 0; c < C; c++) {
         scale[c] = 0.01f + 0.001f * (float)c;
         zero[c] = (uint8_t)(t == U ? 100 + c : c - 12);
@@ -173,10 +175,11 @@ static void
 test_depthwise(void **state)
 {
     (void)state;
-    one_depthwise(S, 3, 1, 1, false, 0, U);
-    one_depthwise(S, 3, 2, 1, false, 0, F);
-    one_depthwise(U, 5, 1, 1, true, 122, S);
-    one_depthwise(U, 3, 2, 3, false, -4, U);
+    one_depthwise(S, 3, 1, 1, false, 0, U, false);
+    one_depthwise(S, 3, 2, 1, false, 0, F, false);
+    one_depthwise(U, 5, 1, 1, true, 122, S, true);
+    one_depthwise(U, 3, 2, 3, false, -4, U, false);
+    one_depthwise(S, 3, 1, 1, false, 0, U, true);
 }
 
 /* --- with the scale of what is there ------------------------------------- */
