@@ -307,12 +307,30 @@ why_not(struct graph *g, size_t at)
     return why;
 }
 
+/* A factor is quantized to more bits than the kernels have. */
+static bool
+is_wide(const struct graph *g, const struct node *n)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct node *d = graph_producer(g, n->in[i]);
+
+        if (d != NULL && d->op == OP_DEQUANTIZE_LINEAR &&
+            dtype_size(node_in(g, d, 0)->dtype) == 2)
+            return true;
+    }
+    return false;
+}
+
 static void
 explain(struct graph *g, size_t at, enum kind kind)
 {
     struct node *n = &g->nodes.at[at];
     const char *why;
 
+    if (n->note == NULL && kind == KIND_PRODUCT && is_wide(g, n)) {
+        n->note = "16 bits are computed in float32";
+        return;
+    }
     if (n->note != NULL || !is_quantized(g, n))
         return;
     if (kind == KIND_PRODUCT) {

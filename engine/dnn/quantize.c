@@ -47,11 +47,21 @@ parameters(const struct graph *g, const struct node *n, float *scale,
         *zero = *(const uint8_t *)z->data;
     else if (z->dtype == DTYPE_INT8)
         *zero = *(const int8_t *)z->data;
+    else if (z->dtype == DTYPE_UINT16)
+        *zero = *(const uint16_t *)z->data;
+    else if (z->dtype == DTYPE_INT16)
+        *zero = *(const int16_t *)z->data;
     else if (z->dtype == DTYPE_INT32)
         *zero = *(const int32_t *)z->data;
     else
         return false;
     return true;
+}
+
+static bool
+is_small(enum dtype t)
+{
+    return dtype_is_8bit(t) || t == DTYPE_UINT16 || t == DTYPE_INT16;
 }
 
 static bool
@@ -61,7 +71,7 @@ quantize_fits(const struct graph *g, const struct node *n)
     int32_t zero;
 
     return node_in(g, n, 0)->dtype == DTYPE_FLOAT &&
-           dtype_is_8bit(node_out(g, n, 0)->dtype) &&
+           is_small(node_out(g, n, 0)->dtype) &&
            desc_nonempty(node_in(g, n, 0)) && parameters(g, n, &scale, &zero) &&
            n->n_posts == 0;
 }
@@ -73,7 +83,7 @@ dequantize_fits(const struct graph *g, const struct node *n)
     float scale;
     int32_t zero;
 
-    return (dtype_is_8bit(x->dtype) || x->dtype == DTYPE_INT32) &&
+    return (is_small(x->dtype) || x->dtype == DTYPE_INT32) &&
            node_out(g, n, 0)->dtype == DTYPE_FLOAT && desc_nonempty(x) &&
            parameters(g, n, &scale, &zero) && n->n_posts == 0;
 }

@@ -25,6 +25,8 @@
 
 LOAD(load_u8, uint8_t)
 LOAD(load_s8, int8_t)
+LOAD(load_u16, uint16_t)
+LOAD(load_s16, int16_t)
 LOAD(load_s32, int32_t)
 
 void
@@ -37,6 +39,12 @@ row_load(float *y, const void *x, enum dtype t, int64_t n, float scale,
         break;
     case DTYPE_INT8:
         load_s8(y, x, n, scale, zero);
+        break;
+    case DTYPE_UINT16:
+        load_u16(y, x, n, scale, zero);
+        break;
+    case DTYPE_INT16:
+        load_s16(y, x, n, scale, zero);
         break;
     case DTYPE_INT32:
         load_s32(y, x, n, scale, zero);
@@ -119,6 +127,8 @@ row_load(float *y, const void *x, enum dtype t, int64_t n, float scale,
 
 STORE(store_u8, uint8_t, 0, 255)
 STORE(store_s8, int8_t, -128, 127)
+STORE(store_u16, uint16_t, 0, 65535)
+STORE(store_s16, int16_t, -32768, 32767)
 
 void
 row_store(void *y, enum dtype t, const float *x, int64_t n, float scale,
@@ -130,6 +140,12 @@ row_store(void *y, enum dtype t, const float *x, int64_t n, float scale,
         break;
     case DTYPE_INT8:
         store_s8(y, x, n, scale, zero);
+        break;
+    case DTYPE_UINT16:
+        store_u16(y, x, n, scale, zero);
+        break;
+    case DTYPE_INT16:
+        store_s16(y, x, n, scale, zero);
         break;
     default:
         assert(t == DTYPE_FLOAT);
@@ -693,6 +709,7 @@ row_lookup(uint8_t *y, const uint8_t *x, const uint8_t table[256], int64_t n)
              (y, y_step, x, x_step, rows, cols))
 
 TURN(turn_1, uint8_t)
+TURN(turn_2, uint16_t)
 TURN(turn_4, uint32_t)
 
 /* The three planes of a picture, as bytes, into its points. */
@@ -719,9 +736,11 @@ row_turn(void *y, int64_t y_step, const void *x, int64_t x_step, int64_t rows,
 {
     const uint8_t *b = x;
 
-    assert(element == 1 || element == 4);
+    assert(element == 1 || element == 2 || element == 4);
     if (element == 4)
         turn_4(y, y_step, x, x_step, rows, cols);
+    else if (element == 2)
+        turn_2(y, y_step, x, x_step, rows, cols);
     else if (rows == 3 && y_step == 3)
         turn_3(y, b, b + x_step, b + 2 * x_step, cols);
     else

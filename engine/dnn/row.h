@@ -13,11 +13,13 @@
 #include "engine/ir/dtype.h"
 #include "engine/ir/graph.h"
 
-/* y = scale * (x - zero); x is FLOAT (then copied), INT8, UINT8 or INT32. */
+/* y = scale * (x - zero); x is FLOAT (then copied) or an integer of at most 32
+ * bits, but UINT32. */
 void row_load(float *y, const void *x, enum dtype t, int64_t n, float scale,
               int32_t zero);
 
-/* y = saturate(round_half_even(x / scale) + zero); FLOAT copies. */
+/* y = saturate(round_half_even(x / scale) + zero), of 8 or 16 bits; FLOAT
+ * copies. */
 void row_store(void *y, enum dtype t, const float *x, int64_t n, float scale,
                int32_t zero);
 
@@ -84,8 +86,8 @@ void row_lookup(uint8_t *y, const uint8_t *x, const uint8_t table[256],
                 int64_t n);
 
 /*
- * y[c * y_step + r] = x[r * x_step + c] for elements of 1 or 4 bytes: a matrix
- * of rows x cols turned.
+ * y[c * y_step + r] = x[r * x_step + c] for elements of 1, 2 or 4 bytes: a
+ * matrix of rows x cols turned.
  */
 void row_turn(void *y, int64_t y_step, const void *x, int64_t x_step,
               int64_t rows, int64_t cols, size_t element);

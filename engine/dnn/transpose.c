@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transpose of elements of 1 or 4 bytes.  Axes that stay neighbours count as
+ * Transpose of elements of 1, 2 or 4 bytes.  Axes that stay neighbours count as
  * one.  Then either the last axis stays the last, and rows are copied, or the
  * axis that was the last and the one that becomes it are turned, tile by tile,
  * for each place along the others.
@@ -30,8 +30,7 @@ fits(const struct graph *g, const struct node *n)
     const size_t element = dtype_size(x->dtype);
 
     return n->in_q == NULL && n->out_q == NULL && n->n_posts == 0 &&
-           (element == 1 || element == 4) && x->shape.rank >= 2 &&
-           desc_nonempty(x);
+           element <= 4 && x->shape.rank >= 2 && desc_nonempty(x);
 }
 
 /* Dimensions of the output with their strides in x, as few as can be. */

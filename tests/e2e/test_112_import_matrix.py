@@ -411,7 +411,8 @@ def sixteen_bits(f):
     y = f.op("Conv", y, f.dq(f.const(wq.q(w)), wq))
     y = f.ms("QuantizeLinear", y, out.s(), out.z())
     y = f.ms("DequantizeLinear", y, out.s(), out.z())
-    return y, x, out.near(conv(xq.near(x), wq.near(w))), 1e-4, {}
+    return y, x, out.near(conv(xq.near(x), wq.near(w))), 1e-4, \
+        {"Conv": "16 bits are computed in float32"}
 
 
 PATTERNS = [ort_static, ort_pairs, pytorch_qat, pytorch_converted, nncf,
@@ -436,6 +437,9 @@ def test_pattern(tmp_path, pattern):
 
     seen = ctl.run_json("inspect", model)
     for op, n in layers.items():
+        if isinstance(n, str):  # why it is not
+            assert [s["note"] for s in seen["steps"] if s["op"] == op] == [n]
+            continue
         assert seen["summary"]["int8"][op] == {"steps": n, "int8": n}, [
             (s["node"], s["op"], s["precision"], s["note"])
             for s in seen["steps"]]

@@ -482,6 +482,33 @@ test_integer_product(void **state)
     one_integer_product(false, -3, true);
 }
 
+/* Integers of 16 bits are computed with as floats, and turned as they are. */
+static void
+test_sixteen_bits(void **state)
+{
+    static const struct {
+        enum dtype t;
+        uint16_t zero;
+    } types[] = {{DTYPE_UINT16, 40000}, {DTYPE_INT16, (uint16_t)-1234}};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct graph *g = graph_new();
+        int x = both_input(g, "x", SHAPE(2, 6, 7, 9)), y;
+        int zero =
+            graph_add_const(g, NULL, types[i & 1].t, &(struct shape){.rank = 0},
+                            &types[i & 1].zero);
+        int scale = scalar_float(g, i & 2 ? 1e-4f : 1e-6f);
+
+        if (i & 2) /* channels lie innermost */
+            x = NODE(g, OP_CONV, x, both_const(g, SHAPE(6, 6, 1, 1), 1));
+        y = NODE(g, OP_QUANTIZE_LINEAR, x, scale, zero);
+        y = NODE(g, OP_DEQUANTIZE_LINEAR, NODE(g, OP_TRANSPOSE, y), scale,
+                 zero);
+        both_check(g, y, i & 2 ? 1.1e-4 : 1e-6, "dnn.quantize/loop", "16 bits");
+    }
+}
+
 /* What can't be joined says why, and is right all the same. */
 static void
 test_not_joined(void **state)
@@ -536,6 +563,7 @@ main(void)
         cmocka_unit_test(test_average_of_many),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_integer_product),
+        cmocka_unit_test(test_sixteen_bits),
         cmocka_unit_test(test_not_joined),
         cmocka_unit_test(test_full_range),
     };
