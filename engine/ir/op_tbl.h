@@ -192,6 +192,13 @@ OP(HANN_WINDOW, "", "HannWindow", 17, 1, 1, 1, window_infer)
 OP(STFT, "", "STFT", 17, 2, 4, 1, stft_infer)
 /* mel.c */
 OP(MEL_WEIGHT_MATRIX, "", "MelWeightMatrix", 17, 5, 5, 1, mel_infer)
+/* random.c */
+OP(BERNOULLI, "", "Bernoulli", 15, 1, 1, 1, random_like_infer)
+OP(MULTINOMIAL, "", "Multinomial", 7, 1, 1, 1, multinomial_infer)
+OP(RANDOM_NORMAL, "", "RandomNormal", 1, 0, 0, 1, random_infer)
+OP(RANDOM_NORMAL_LIKE, "", "RandomNormalLike", 1, 1, 1, 1, random_like_infer)
+OP(RANDOM_UNIFORM, "", "RandomUniform", 1, 0, 0, 1, random_infer)
+OP(RANDOM_UNIFORM_LIKE, "", "RandomUniformLike", 1, 1, 1, 1, random_like_infer)
 /* diagonal.c */
 OP(EYE_LIKE, "", "EyeLike", 9, 1, 1, 1, eye_like_infer)
 OP(TRILU, "", "Trilu", 14, 1, 2, 1, trilu_infer)

@@ -92,6 +92,14 @@ result_dtype(const struct node *n, const struct fact *in)
     case OP_HANN_WINDOW:
     case OP_MEL_WEIGHT_MATRIX:
         return DTYPE_NONE;
+    case OP_MULTINOMIAL:
+    case OP_RANDOM_NORMAL:
+    case OP_RANDOM_UNIFORM:
+        return (enum dtype)attr_int(
+            n, "dtype", n->op == OP_MULTINOMIAL ? DTYPE_INT32 : DTYPE_FLOAT);
+    case OP_BERNOULLI:
+    case OP_RANDOM_NORMAL_LIKE:
+    case OP_RANDOM_UNIFORM_LIKE:
     case OP_EYE_LIKE:
         return (enum dtype)attr_int(n, "dtype", in[0].dtype);
     default:
@@ -202,6 +210,8 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_WHERE:
     case OP_XOR:
         return broadcast_rank(n, f, g);
+    case OP_RANDOM_NORMAL:
+    case OP_RANDOM_UNIFORM:
     case OP_COL2IM:
     case OP_COMPRESS:
     case OP_UNIQUE:

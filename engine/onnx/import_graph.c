@@ -397,6 +397,9 @@ type_wanted(const struct form *f, const char *name)
     /* One number in FusedGemm, lists in RNNs. */
     if (f->op == OP_GEMM && strncmp(name, "activation_", 11) == 0)
         return 0;
+    /* Dropout, which is an Identity, has an integer that is not read. */
+    if (f->op == OP_IDENTITY && strcmp(name, "seed") == 0)
+        return 0;
     return attr_type_of(name);
 }
 

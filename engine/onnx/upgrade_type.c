@@ -40,8 +40,9 @@ cast_like(struct upgrade *u, int node, struct err *e)
     return 0;
 }
 
+/* An attribute dtype: the result has that of the input without it. */
 static int
-eye_like(struct upgrade *u, int node, struct err *e)
+named_type(struct upgrade *u, int node, struct err *e)
 {
     enum dtype t;
 
@@ -151,7 +152,7 @@ const struct rule rules_type[] = {
      11,
      OPSET_LAST,
      {OP_DYNAMIC_QUANTIZE_LINEAR, 1, 1, 3, dynamic_quantize}},
-    {"EyeLike", 9, OPSET_LAST, {OP_EYE_LIKE, 1, 1, 1, eye_like}},
+    {"EyeLike", 9, OPSET_LAST, {OP_EYE_LIKE, 1, 1, 1, named_type}},
     {"HammingWindow",
      17,
      OPSET_LAST,
@@ -162,5 +163,17 @@ const struct rule rules_type[] = {
      17,
      OPSET_LAST,
      {OP_MEL_WEIGHT_MATRIX, 5, 5, 1, spectral_window}},
+    {"Bernoulli", 1, OPSET_LAST, {OP_BERNOULLI, 1, 1, 1, named_type}},
+    {"Multinomial", 1, OPSET_LAST, {OP_MULTINOMIAL, 1, 1, 1, named_type}},
+    {"RandomNormal", 1, OPSET_LAST, {OP_RANDOM_NORMAL, 0, 0, 1, named_type}},
+    {"RandomNormalLike",
+     1,
+     OPSET_LAST,
+     {OP_RANDOM_NORMAL_LIKE, 1, 1, 1, named_type}},
+    {"RandomUniform", 1, OPSET_LAST, {OP_RANDOM_UNIFORM, 0, 0, 1, named_type}},
+    {"RandomUniformLike",
+     1,
+     OPSET_LAST,
+     {OP_RANDOM_UNIFORM_LIKE, 1, 1, 1, named_type}},
     {NULL, 0, 0, {0}},
 };

@@ -32,6 +32,7 @@ libops_a_SOURCES = \
 	engine/ops/pool.c \
 	engine/ops/post.c \
 	engine/ops/quantize.c \
+	engine/ops/random.c \
 	engine/ops/recurrent.c \
 	engine/ops/reduce.c \
 	engine/ops/repeat.c \

@@ -70,6 +70,12 @@ static const struct {
      "its answer is cut to four digits"},
     /* Counted in an output of inferred shape, other than ONNX Runtime does. */
     {"test_maxunpool_export_with_output_shape", "its places are of another"},
+    {"test_bernoulli", "its answer is drawn by lot"},
+    {"test_bernoulli_double", "its answer is drawn by lot"},
+    {"test_bernoulli_double_expanded", "its answer is drawn by lot"},
+    {"test_bernoulli_expanded", "its answer is drawn by lot"},
+    {"test_bernoulli_seed", "its answer is drawn by lot"},
+    {"test_bernoulli_seed_expanded", "its answer is drawn by lot"},
     {"test_gridsample_bicubic", "its answer is cut to four digits"},
     {"test_roialign_aligned_false", "its answer is cut to four digits"},
     {"test_roialign_aligned_true", "its answer is cut to four digits"},
