@@ -50,24 +50,25 @@ scaled_tanh(double x, double alpha, double beta)
 }
 
 /* `fn` NULL: that of the operator; alpha and beta are what is taken when the
- * node does not say, NAN for one that the function has not. */
+ * node does not say, NAN for one that the function has not.  Where ONNX leaves
+ * them open, and for ThresholdedRelu, they are what ONNX Runtime takes. */
 static const struct {
     const char *name;
     enum op op;
     unary_fn *fn;
     double alpha, beta;
 } known[] = {
-    {"Affine", OP_IDENTITY, affine, 1, 0},
+    {"Affine", OP_IDENTITY, affine, 0, 0},
     {"Elu", OP_ELU, NULL, 1, NAN},
     {"HardSigmoid", OP_HARD_SIGMOID, NULL, 0.2f, 0.5f},
     {"LeakyRelu", OP_LEAKY_RELU, NULL, 0.01f, NAN},
     {"Relu", OP_RELU, NULL, NAN, NAN},
-    {"ScaledTanh", OP_TANH, scaled_tanh, 1, 1},
+    {"ScaledTanh", OP_TANH, scaled_tanh, 0, 0},
     {"Sigmoid", OP_SIGMOID, NULL, NAN, NAN},
     {"Softplus", OP_SOFTPLUS, NULL, NAN, NAN},
     {"Softsign", OP_SOFTSIGN, NULL, NAN, NAN},
     {"Tanh", OP_TANH, NULL, NAN, NAN},
-    {"ThresholdedRelu", OP_THRESHOLDED_RELU, NULL, 1, NAN},
+    {"ThresholdedRelu", OP_THRESHOLDED_RELU, NULL, 0, NAN},
 };
 
 /* Numbers of a list, taken in order by the functions that have one. */
