@@ -3,30 +3,41 @@
 """
 Small models for fuzz_model to begin with: tests/fuzz/seeds.py FOLDER
 
-The ONNX backend tests of Debian's libonnx-testdata, once as they are and once
-with their small integer inputs (shapes, axes, indices) as initializers, which
-decide shapes; and what these tests lack: convolutions and products in QDQ
-form, 16-bit floats, attention, shape arithmetic on dynamic axes.
+The ONNX backend tests of Debian's libonnx-testdata (and those of another
+folder: ONNX_TESTDATA), once as they are and once with their small integer
+inputs (shapes, axes, indices) as initializers, which decide shapes; what the
+end-to-end tests are made of; and small ones of what these lack: convolutions
+and products in QDQ form, shape arithmetic on dynamic axes, heads of detectors.
 """
 import glob
 import os
+import pathlib
 import sys
+import tempfile
 
 import numpy as np
 import onnx
+import onnx.parser
 from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'e2e'))
+import contrib_cases  # noqa: E402
+import families  # noqa: E402
+import test_106_control_flow as control_flow  # noqa: E402
+import test_112_import_matrix as import_matrix  # noqa: E402
+
 DATA = '/usr/share/libonnx-testdata/data'
 LARGEST = 6000  # bytes: most mutations of larger files hit weights
+LARGEST_NET = 16000  # as scripts/fuzz has it
 
 rng = np.random.default_rng(1)
 
 
-def write(folder, name, model):
+def write(folder, name, model, largest=LARGEST):
     data = model.SerializeToString()
-    if len(data) <= LARGEST:
+    if len(data) <= largest:
         with open(os.path.join(folder, name + '.onnx'), 'wb') as f:
             f.write(data)
 
@@ -52,7 +63,9 @@ def fixed(model, folder):
 
 
 def testdata(folder):
-    for path in sorted(glob.glob(DATA + '/*/*/model.onnx')):
+    data = [DATA, os.environ.get('ONNX_TESTDATA', DATA)]
+    for path in sorted({p for d in data
+                        for p in glob.glob(d + '/*/*/model.onnx')}):
         case = os.path.dirname(path)
         name = os.path.basename(case).replace('test_', '', 1)
         try:
@@ -64,6 +77,26 @@ def testdata(folder):
         write(folder, name, model)
         if fixed(model, case):
             write(folder, name + '-fixed', model)
+
+
+def of_tests(folder):
+    """What the end-to-end tests run, as far as it is small."""
+    for name, (model, _, _) in contrib_cases.cases.items():
+        write(folder, 'contrib-' + name, model)
+    with tempfile.TemporaryDirectory() as tmp:
+        path = pathlib.Path(tmp) / 'model.onnx'
+        for pattern in import_matrix.PATTERNS:
+            f = import_matrix.File()
+            f.save(path, pattern(f)[0])
+            write(folder, 'matrix-' + pattern.__name__, onnx.load(path),
+                  LARGEST_NET)
+        for name, family in families.FAMILIES.items():
+            family.write(path)
+            write(folder, 'family-' + name, onnx.load(path), LARGEST_NET)
+    for name, text in vars(control_flow).items():
+        if name.isupper() and isinstance(text, str) and '=>' in text:
+            write(folder, 'flow-' + name.lower(),
+                  onnx.parser.parse_model(control_flow.HEAD + text))
 
 
 # --- models of several nodes -------------------------------------------------
@@ -546,5 +579,6 @@ MADE = {
 if __name__ == '__main__':
     os.makedirs(sys.argv[1], exist_ok=True)
     testdata(sys.argv[1])
+    of_tests(sys.argv[1])
     for made, make in MADE.items():
         write(sys.argv[1], 'made-' + made, make())
