@@ -32,6 +32,8 @@ read_axes(const struct graph *g, const struct node *n, int rank,
         gone[axis] = true;
         return 0;
     }
+    if (n->n_own > 1 && axes != NULL)
+        return err_set(e, ERR_INVALID, "axes: both attribute and input");
     if (n->n_own > 1 && n->in[1] >= 0) {
         if (rule_ints(g, n, 1, "the reduction", from_input, SHAPE_MAX_RANK,
                       &count, e) != 0)
