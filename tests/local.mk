@@ -21,6 +21,7 @@ unit_tests += tests/unit/test_pass
 unit_tests += tests/unit/test_pbtxt
 unit_tests += tests/unit/test_place
 unit_tests += tests/unit/test_policy
+unit_tests += tests/unit/test_qlinear
 unit_tests += tests/unit/test_quant
 unit_tests += tests/unit/test_queue
 unit_tests += tests/unit/test_range
@@ -94,6 +95,9 @@ tests_unit_test_import_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 	$(CMOCKA_LIBS) -lm
 tests_unit_test_save_SOURCES = tests/unit/test_save.c tests/unit/onnx_make.h
 tests_unit_test_save_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
+	$(CMOCKA_LIBS) -lm
+tests_unit_test_qlinear_SOURCES = tests/unit/test_qlinear.c tests/unit/onnx_make.h
+tests_unit_test_qlinear_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \
 	$(CMOCKA_LIBS) -lm
 tests_unit_test_contrib_SOURCES = tests/unit/test_contrib.c tests/unit/onnx_make.h
 tests_unit_test_contrib_LDADD = libonnx.a libir.a libbase.a $(PROTOBUF_C_LIBS) \

@@ -49,8 +49,8 @@ EXTRA_DIST += \
 	tests/e2e/test_111_onnx_vectors.py \
 	tests/e2e/test_112_contrib.py \
 	tests/e2e/test_113_types.py \
-	tests/e2e/test_112_import_matrix.py \
 	tests/e2e/test_114_optimized.py \
+	tests/e2e/test_115_import_matrix.py \
 	tests/e2e/test_120_quantized_twins.py \
 	tests/e2e/test_120_wake_words.py \
 	tests/e2e/test_121_silero.py \

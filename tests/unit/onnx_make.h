@@ -6,6 +6,7 @@
 #ifndef TESTS_UNIT_ONNX_MAKE_H
 #define TESTS_UNIT_ONNX_MAKE_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,8 +159,7 @@ make_node(struct make *m, const char *op_type, const char *in, const char *out)
     p->output = make_names(m, out, &p->n_output);
     p->attribute = make_new(m, MAKE_MANY * sizeof(void *));
     p->name = make_new(m, strlen(out) + 3);
-    strcpy(p->name, "n_");
-    strncat(p->name, out, strcspn(out, ","));
+    snprintf(p->name, strlen(out) + 3, "n_%.*s", (int)strcspn(out, ","), out);
     return m->graph.node[m->graph.n_node++] = p;
 }
 
