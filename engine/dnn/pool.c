@@ -3,6 +3,10 @@
  * MaxPool, AveragePool and the global ones, channels last, float32 and int8.
  * Pooling of integers needs the output to have the input's scale: a node that
  * also changes the scale is run by the loop in quantize.c.
+ *
+ * MaxPool passes over a NaN, and finds the least float where a padded window
+ * holds minus infinity alone: so do oneDNN and ONNX Runtime, and no finite
+ * number becomes an infinity.
  */
 #include "engine/dnn/call.h"
 #include "engine/dnn/desc.h"

@@ -162,6 +162,7 @@ static const struct {
     {"transBatchA", ATTR_INT},
     {"transBatchB", ATTR_INT},
     {"unidirectional", ATTR_INT},
+    {"update_rule", ATTR_STRING},
     {"upper", ATTR_INT},
     {"value", ATTR_TENSOR},
     {"weight_prepacked", ATTR_INT},

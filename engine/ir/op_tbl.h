@@ -117,8 +117,10 @@ OP(RMS_NORMALIZATION, "", "RMSNormalization", 23, 2, 2, 1, layer_norm_infer)
 OP(LRN, "", "LRN", 13, 1, 1, 1, norm_infer)
 /* loss.c */
 OP(NEGATIVE_LOG_LIKELIHOOD_LOSS, "", "NegativeLogLikelihoodLoss", 13, 2, 3, 1, nll_loss_infer)
-/* attention_onnx.c, rotary.c */
+/* attention_onnx.c, causal_conv.c, linear_attention.c, rotary.c */
 OP(ATTENTION, "", "Attention", 23, 3, 7, 4, attention_infer)
+OP(LINEAR_ATTENTION, "", "LinearAttention", 27, 3, 6, 2, linear_attention_infer)
+OP(CAUSAL_CONV_WITH_STATE, "", "CausalConvWithState", 27, 2, 4, 2, causal_conv_infer)
 OP(ROTARY_EMBEDDING, "", "RotaryEmbedding", 23, 3, 4, 1, rotary_infer)
 /* recurrent.c */
 OP(GRU, "", "GRU", 14, 3, 6, 2, recurrent_infer)

@@ -26,7 +26,9 @@ onnx_type_name(int32_t data_type)
         {0, "undefined"},   {8, "string"},          {14, "complex64"},
         {15, "complex128"}, {17, "float8e4m3fn"},   {18, "float8e4m3fnuz"},
         {19, "float8e5m2"}, {20, "float8e5m2fnuz"}, {21, "uint4"},
-        {22, "int4"},       {23, "float4e2m1"},
+        {22, "int4"},       {23, "float4e2m1"},     {24, "float8e8m0"},
+        {25, "uint2"},      {26, "int2"},           {27, "float6e2m3"},
+        {28, "float6e3m2"},
     };
 
     if (dtype_size((enum dtype)data_type) > 0)

@@ -5,6 +5,7 @@ libops_a_SOURCES = \
 	engine/ops/attention_onnx.c \
 	engine/ops/binary.c \
 	engine/ops/cast.c \
+	engine/ops/causal_conv.c \
 	engine/ops/col2im.c \
 	engine/ops/concat.c \
 	engine/ops/control.c \
@@ -20,6 +21,7 @@ libops_a_SOURCES = \
 	engine/ops/gather.c \
 	engine/ops/grid_sample.c \
 	engine/ops/line.c \
+	engine/ops/linear_attention.c \
 	engine/ops/loss.c \
 	engine/ops/matmul.c \
 	engine/ops/mel.c \

@@ -111,6 +111,11 @@ ops_work(const struct graph *g, const struct node *n)
     case OP_ATTENTION: /* each query looks at all keys */
         return sum +
                elements(a) * 2 * (axis(b, -2) + axis(node_in(g, n, 4), -2));
+    case OP_LINEAR_ATTENTION: /* each value with each element of a key */
+        return sum +
+               (elements(a) + elements(b)) * 4 * axis(node_in(g, n, 2), -1);
+    case OP_CAUSAL_CONV_WITH_STATE:
+        return sum + elements(y) * axis(b, -1);
     case OP_COL2IM:
         return sum + elements(a) * 8;
     case OP_DET:
