@@ -60,6 +60,55 @@ sigmoid_of(float x)
     return 1 / (1 + exp_of(-x));
 }
 
+/*
+ * erf is a quotient of polynomials on [-4, 4], behind which it is +-1 (Eigen,
+ * generic_fast_erf_float).
+ */
+INLINE float
+erf_of(float x)
+{
+    float v = x < -4 ? -4 : x > 4 ? 4 : x, z = v * v, p, q;
+
+    p = -2.72614225801306e-10f;
+    p = p * z + 2.77068142495902e-8f;
+    p = p * z - 2.10102402082508e-6f;
+    p = p * z - 5.69250639462346e-5f;
+    p = p * z - 7.34990630326855e-4f;
+    p = p * z - 2.95459980854025e-3f;
+    p = p * z - 1.60960333262415e-2f;
+    q = -1.45660718464996e-5f;
+    q = q * z - 2.13374055278905e-4f;
+    q = q * z - 1.68282697438203e-3f;
+    q = q * z - 7.37332916720468e-3f;
+    q = q * z - 1.42647390514189e-2f;
+    v = v * p / q;
+    return x < -4 ? -1 : x > 4 ? 1 : v;
+}
+
+INLINE void
+gelus_body(float *y, bool tanh, int64_t n)
+{
+    if (tanh) {
+        SIMD for (int64_t i = 0; i < n; i++)
+        {
+            float x = y[i];
+
+            y[i] = 0.5f * x *
+                   (1 + tanh_of(0.7978845608f * x * (1 + 0.044715f * (x * x))));
+        }
+        return;
+    }
+    SIMD for (int64_t i = 0; i < n; i++) y[i] =
+        0.5f * y[i] * (1 + erf_of(y[i] * 0.7071067812f));
+}
+VARIANTS(gelus, (float *y, bool tanh, int64_t n), (y, tanh, n))
+
+void
+func_gelu(float *y, bool tanh, int64_t n)
+{
+    gelus(y, tanh, n);
+}
+
 INLINE float
 clipped(float x, float clip)
 {

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What recurrent layers do between products, over rows of floats, as vectors.
+ * Functions over rows of floats, as vectors: Gelu, and what recurrent layers do
+ * between products.
  * Sigmoid and Tanh are within a few units of the last place; NaN gives NaN.
  */
 #ifndef ENGINE_DNN_FUNC_H
 #define ENGINE_DNN_FUNC_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* y = Gelu(y), within 5e-7 * max(1, |y|); tanh: that form. */
+void func_gelu(float *y, bool tanh, int64_t n);
 
 /*
  * One step of an LSTM for one row: gate holds the sums of i, o, f and c, n of

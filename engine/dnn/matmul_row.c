@@ -207,6 +207,8 @@ bind(const struct step *s, void *const *io, void *scratch, void **state,
 struct rows_run {
     const struct rows *r;
     const struct node *node;
+    const struct step *step;
+    bool whole; /* the posts too are done row by row */
     void *const *io;
     uint8_t *q;
     float *scale;
@@ -235,6 +237,8 @@ scale_row(void *arg, int64_t i)
 
     row_scale_add((float *)run->io[run->node->n_in] + i * n, run->scale[i],
                   run->r->bias, n);
+    if (run->whole) /* while the row is near */
+        tail_part(run->step, run->io, run->r->tail.first, i * n, n);
 }
 
 static int
@@ -246,6 +250,8 @@ run(const struct step *s, void *const *io, void *scratch, void *state,
     struct rows_run a = {
         .r = r,
         .node = s->node,
+        .step = s,
+        .whole = tail_is_loops(&r->tail),
         .io = io,
         .q = (uint8_t *)scratch + r->integers,
         .scale = (float *)(void *)((char *)scratch + r->scales),
@@ -256,7 +262,7 @@ run(const struct step *s, void *const *io, void *scratch, void *state,
     rc = prim_run(t->call, e);
     if (rc == 0)
         grid_split(r->rows, r->cols, scale_row, &a);
-    if (rc == 0)
+    if (rc == 0 && !a.whole)
         rc = tail_run(&r->tail, s, io, &t->tail, e);
     return rc;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/dnn/func.h"
 #include "engine/dnn/grid.h"
 #include "engine/dnn/row.h"
 
@@ -24,7 +25,7 @@ tail_make(const struct graph *g, const struct node *n, int first,
                 return err_set(e, ERR_UNSUPPORTED, "operand is no float32");
             continue;
         }
-        if (row_has_post(p->op))
+        if (row_has_post(p->op) || p->op == OP_GELU)
             continue;
         rc = prim_unary(p->op, p->alpha, p->beta, count, &t->unary[i], e);
         if (rc != 0)
@@ -85,49 +86,77 @@ tail_unbind(struct tail_calls *c)
 
 enum { PIECE = 8192 };
 
-struct tail_part {
+/* Post p on n elements from `at` on. */
+static void
+one_post(const struct step *s, void *const *io, const struct post *p,
+         int64_t at, int64_t n)
+{
+    float *y = (float *)io[s->node->n_in] + at;
+    int64_t repeat;
+
+    if (p->op == OP_GELU) {
+        func_gelu(y, p->alpha == 1, n);
+    } else if (p->op != OP_ADD && p->op != OP_MUL) {
+        row_post(p->op, p->alpha, p->beta, y, n);
+    } else {
+        repeat = (int64_t)shape_n(&step_in(s, p->in)->shape);
+        row_binary(p->op, y, y, 1, (const float *)io[p->in] + at % repeat,
+                   repeat != 1, n);
+    }
+}
+
+bool
+tail_is_loops(const struct tail *t)
+{
+    for (int i = 0; i < NODE_MAX_POSTS; i++)
+        if (t->unary[i] != NULL)
+            return false;
+    return true;
+}
+
+void
+tail_part(const struct step *s, void *const *io, int first, int64_t at,
+          int64_t n)
+{
+    for (int i = first; i < s->node->n_posts; i++)
+        one_post(s, io, &s->node->posts[i], at, n);
+}
+
+struct pieces {
+    const struct step *s;
+    void *const *io;
     const struct post *post;
-    const float *operand;
-    int64_t repeat; /* elements after which the operand begins anew */
     int64_t piece, total;
-    float *y;
 };
 
 static void
-one_part(void *arg, int64_t i)
+one_piece(void *arg, int64_t i)
 {
-    const struct tail_part *p = arg;
+    const struct pieces *p = arg;
     int64_t at = i * p->piece, left = p->total - at;
-    int64_t n = left < p->piece ? left : p->piece;
-    float *y = p->y + at;
 
-    if (p->operand == NULL)
-        row_post(p->post->op, p->post->alpha, p->post->beta, y, n);
-    else if (p->repeat == 1)
-        row_binary(p->post->op, y, y, 1, p->operand, 0, n);
-    else
-        row_binary(p->post->op, y, y, 1, p->operand + at % p->repeat, 1, n);
+    one_post(p->s, p->io, p->post, at, left < p->piece ? left : p->piece);
 }
 
 /* One post by loops.  Pieces do not reach over the end of an operand. */
 static void
 by_loop(const struct step *s, void *const *io, const struct post *post)
 {
-    struct tail_part p = {
+    struct pieces p = {
+        .s = s,
+        .io = io,
         .post = post,
-        .repeat = 1,
         .piece = PIECE,
         .total = (int64_t)shape_n(&step_out(s, 0)->shape),
-        .y = io[s->node->n_in],
     };
 
     if (post->op == OP_ADD || post->op == OP_MUL) {
-        p.operand = io[post->in];
-        p.repeat = (int64_t)shape_n(&step_in(s, post->in)->shape);
-        if (p.repeat != 1 && p.repeat != p.total)
-            p.piece = p.repeat;
+        int64_t repeat = (int64_t)shape_n(&step_in(s, post->in)->shape);
+
+        if (repeat != 1 && repeat != p.total)
+            p.piece = repeat;
     }
-    grid_split((p.total + p.piece - 1) / p.piece, p.piece, one_part, &p);
+    grid_split((p.total + p.piece - 1) / p.piece, p.piece, one_piece, &p);
 }
 
 int

@@ -33,6 +33,14 @@ int tail_bind(const struct tail *t, void *y, void *scratch,
               struct tail_calls *c, struct err *e);
 int tail_run(const struct tail *t, const struct step *s, void *const *io,
              const struct tail_calls *c, struct err *e);
+/*
+ * When no post needs a primitive: all of them on the n elements from `at` on,
+ * which do not reach over the end of an operand.
+ */
+bool tail_is_loops(const struct tail *t);
+void tail_part(const struct step *s, void *const *io, int first, int64_t at,
+               int64_t n);
+
 void tail_unbind(struct tail_calls *c);
 
 #endif
