@@ -407,7 +407,9 @@ const struct rule rules_contrib[] = {
     {"FusedGemm", ANY, {OP_GEMM, 2, 3, 1, fused_gemm}},
     {"FusedMatMul", ANY, {OP_MATMUL, 2, 2, 1, fused_matmul}},
     {"Gelu", ANY, {OP_GELU, 1, 1, 1, gelu}},
+    {"GridSample", ANY, {OP_GRID_SAMPLE, 2, 2, 1, NULL}}, /* ONNX's, of 16 */
     {"QuickGelu", ANY, {OP_MUL, 1, 1, 1, quick_gelu}},
     {"TransposeMatMul", ANY, {OP_MATMUL, 2, 2, 1, fused_matmul}},
+    {"Trilu", ANY, {OP_TRILU, 1, 2, 1, NULL}},
     {NULL, 0, 0, {0}},
 };

@@ -13,6 +13,7 @@ extern const struct rule rules_contrib[];
 extern const struct rule rules_contrib_norm[];
 extern const struct rule rules_contrib_attention[];
 extern const struct rule rules_contrib_grouped[];
+extern const struct rule rules_contrib_lstm[];
 extern const struct rule rules_contrib_nbits[];
 
 /* SimplifiedLayerNormalization, which ONNX Runtime puts into ONNX's domain. */

@@ -240,9 +240,8 @@ parts(struct attend *a, int part[3], bool *by_head_already, struct err *e)
     for (int i = 0; i < 3; i++) {
         part[i] = expand_in(x, i);
         rank[i] = rewrite_fact(x->u, x->node, i).rank;
-        if (part[i] >= 0 && rank[i] == SHAPE_UNKNOWN)
-            return err_set(e, ERR_UNSUPPORTED,
-                           "the rank of input %d is not known", i);
+        if (part[i] >= 0 && rank[i] == SHAPE_UNKNOWN) /* the last is packed */
+            rank[i] = i < 2 && expand_in(x, i + 1) < 0 ? 5 : 3;
     }
     if (rank[0] == 5 && part[1] < 0 && part[2] < 0) {
         for (int i = 0; i < 3; i++)

@@ -5,6 +5,7 @@ libonnx_a_SOURCES = \
 	engine/onnx/contrib.c engine/onnx/contrib.h \
 	engine/onnx/contrib_attention.c \
 	engine/onnx/contrib_grouped.c \
+	engine/onnx/contrib_lstm.c \
 	engine/onnx/contrib_nbits.c \
 	engine/onnx/contrib_norm.c \
 	engine/onnx/expand.c engine/onnx/expand.h \

@@ -31,6 +31,7 @@ static const struct {
     {"com.microsoft", rules_contrib_norm},
     {"com.microsoft", rules_contrib_attention},
     {"com.microsoft", rules_contrib_grouped},
+    {"com.microsoft", rules_contrib_lstm},
     {"com.microsoft", rules_contrib_nbits},
 };
 

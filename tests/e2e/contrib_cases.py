@@ -420,6 +420,7 @@ def multi_head():
     by = [heads(i, n) for i in (q, k, v)]
     op = "MultiHeadAttention"
     case("mha", op, base, [attend(*by)], num_heads=n)
+    case("mha_unknown", op, base, [attend(*by)], sizes="unknown", num_heads=n)
     case("mha_scale", op, base, [attend(*by, scale=0.3)], num_heads=n,
          scale=0.3)
     bias = normal(n * (h + h + 5))
@@ -444,13 +445,15 @@ def multi_head():
     case("mha_by_head", op, {"q": q, "k": heads(k, n), "v": heads(v, n)},
          [attend(by[0], by[1], heads(v, n))], num_heads=n)
     # ONNX Runtime takes packed query, key and value on GPUs only.
-    packed = normal(b, s, n, 3, h)
-    parts = [packed[:, :, :, i].transpose(0, 2, 1, 3) for i in range(3)]
-    case("mha_packed_qkv", op, {"q": packed}, [attend(*parts)], num_heads=n)
-    packed = normal(b, t, n, 2, h)
-    parts = [packed[:, :, :, i].transpose(0, 2, 1, 3) for i in range(2)]
-    case("mha_packed_kv", op, {"q": q, "kv": packed},
-         [attend(by[0], *parts)], num_heads=n)
+    for sizes in ("open", "unknown"):
+        packed = normal(b, s, n, 3, h)
+        parts = [packed[:, :, :, i].transpose(0, 2, 1, 3) for i in range(3)]
+        case(f"mha_packed_qkv_{sizes}", op, {"q": packed}, [attend(*parts)],
+             sizes=sizes, num_heads=n)
+        packed = normal(b, t, n, 2, h)
+        parts = [packed[:, :, :, i].transpose(0, 2, 1, 3) for i in range(2)]
+        case(f"mha_packed_kv_{sizes}", op, {"q": q, "kv": packed},
+             [attend(by[0], *parts)], sizes=sizes, num_heads=n)
     new = [heads(i, n) for i in (q, normal(b, s, n * h), normal(b, s, n * h))]
     flat = [i.transpose(0, 2, 1, 3).reshape(b, s, -1) for i in new]
     for p in (0, 5):
@@ -569,6 +572,52 @@ def tables_in_blocks():
              "GatherBlockQuantized", inputs, [f32(w[at])],
              ("data", "scales", "zeros"), bits=bits, block_size=32,
              gather_axis=0, quantize_axis=1)
+
+
+# --- others ------------------------------------------------------------------
+
+def lstm(x, w, r, b):
+    """w [D,I,4H], r [D,H,4H], b [D,8H]: Y [S,D,B,H], forward and back."""
+    hidden, ys = r.shape[1], []
+    for d in range(len(w)):
+        h = c = np.zeros((x.shape[1], hidden))
+        y = []
+        for t in x if d == 0 else x[::-1]:
+            gates = t @ w[d] + h @ r[d] + b[d, :4 * hidden] + b[d, 4 * hidden:]
+            i, o, f, g = np.split(gates, 4, -1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            y.append(h)
+        ys.append(np.stack(y if d == 0 else y[::-1]))
+    return f32(np.stack(ys, 1))
+
+
+def others():
+    x = normal(2, 4, 5)
+    case("trilu", "Trilu", {"x": x, "k": np.array(1)}, [np.triu(x, 1)], "k")
+    case("tril", "Trilu", {"x": x}, [np.tril(x)], upper=0)
+    x = normal(1, 1, 4, 4)
+    at = f32(np.stack(np.meshgrid([-1 / 3, 1 / 3, 1], [-1, 1 / 3]), -1))[None]
+    case("grid_sample", "GridSample", {"x": x, "at": at},
+         [x[:, :, [[0], [2]], [1, 2, 3]]], align_corners=1)
+    const = ("w", "r", "b", "ws", "wz", "rs", "rz")
+    for name, per_column in (("", False), ("_columns", True)):
+        x, b = normal(3, 2, 5) / 4, normal(2, 32) / 4
+        inputs, real = {"x": x}, {}
+        for k, shape in (("w", (2, 5, 16)), ("r", (2, 4, 16))):
+            q = rng.integers(-128, 128, shape).astype(np.int8)
+            many = (2, 16) if per_column else (2,)
+            scale = f32(rng.uniform(0.002, 0.005, many))
+            zero = np.zeros(many, np.int8)
+            inputs.update({k: q, f"{k}s": scale, f"{k}z": zero})
+            real[k] = q * scale.reshape(2, 1, -1)
+        inputs = {k: inputs.get(k) for k in ("x", "w", "r")} | {
+            "b": b, "lengths": None, "h": None, "c": None, "p": None} | {
+            k: inputs[k] for k in ("ws", "wz", "rs", "rz")}
+        # ONNX Runtime rounds what goes into the products to 8 bits.
+        case(f"rounded_lstm{name}", "DynamicQuantizeLSTM", inputs,
+             [lstm(x, real["w"], real["r"], b)], const, hidden_size=4,
+             direction="bidirectional")
 
 
 # --- decoders ----------------------------------------------------------------
@@ -691,5 +740,6 @@ def decoders():
 
 
 for make in (elementwise, fused, products, norms, embeddings, attention,
-             multi_head, integers, nbits, tables_in_blocks, rotary, decoders):
+             multi_head, integers, nbits, tables_in_blocks, others, rotary,
+             decoders):
     make()

@@ -50,7 +50,8 @@ def test_onnx_runtime_answers_alike(folder):
         for key, want in results.items():
             assert got[key].dtype == want.dtype, name
             if want.size:
-                ort.assert_close(got[key], want, 1e-4)
+                ort.assert_close(got[key], want,
+                                 0.05 if "rounded" in name else 1e-4)
 
 
 REFUSED = {

@@ -191,9 +191,6 @@ attention_is_checked(void **state)
     refused(&m, ERR_UNSUPPORTED,
             "input 6 (past_sequence_length) is not supported");
 
-    n = one_node(&m, "MultiHeadAttention", "x,open,b", "y");
-    make_int(&m, n, "num_heads", 2);
-    refused(&m, ERR_UNSUPPORTED, "the rank of input 1 is not known");
     n = one_node(&m, "MultiHeadAttention", "x,w", "y");
     make_int(&m, n, "num_heads", 2);
     refused(&m, ERR_UNSUPPORTED,
