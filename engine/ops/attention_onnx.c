@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/ops/floats.h"
 #include "engine/ops/number.h"
 #include "engine/ops/rule.h"
 
@@ -192,7 +193,7 @@ attention_infer(struct graph *g, struct node *n, struct err *e)
     struct heads a;
 
     for (int i = Q; i <= PAST_VALUE; i++)
-        if (rule_type(g, n, i, TYPE(FLOAT) | (i == MASK ? TYPE(BOOL) : 0), e) !=
+        if (rule_type(g, n, i, TYPES_REAL | (i == MASK ? TYPE(BOOL) : 0), e) !=
             0)
             return e->code;
     if (rule_type(g, n, N_VALID, TYPE(INT64), e) != 0 ||
@@ -393,5 +394,4 @@ attention_run(const struct step *s, void *const *io, void *scratch, void *state,
     return 0;
 }
 
-KERNEL(ATTENTION, "onnx_attention", .prepare = attention_prepare,
-       .run = attention_run, .done = step_done);
+KERNEL_FLOATS(ATTENTION, "onnx_attention", attention_prepare, attention_run);

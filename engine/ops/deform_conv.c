@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "engine/ir/window.h"
+#include "engine/ops/floats.h"
 #include "engine/ops/rule.h"
 
 enum { X, WEIGHTS, OFFSETS, BIAS, MASK };
@@ -28,7 +29,8 @@ deform_conv_infer(struct graph *g, struct node *n, struct err *e)
     int64_t moved;
 
     for (int i = X; i <= MASK; i++)
-        if (rule_type(g, n, i, TYPE(FLOAT), e) != 0)
+        if (rule_type(g, n, i, TYPES_REAL, e) != 0 ||
+            rule_same_type(g, n, i, e) != 0)
             return e->code;
     if (x->shape.rank != 4 || k->shape.rank != 4)
         return err_set(e, ERR_UNSUPPORTED, "only two axes are supported");
@@ -131,5 +133,4 @@ deform_conv_run(const struct step *s, void *const *io, void *scratch,
     return 0;
 }
 
-KERNEL(DEFORM_CONV, "deform_conv", .prepare = window_prepare,
-       .run = deform_conv_run, .done = step_done);
+KERNEL_FLOATS(DEFORM_CONV, "deform_conv", window_prepare, deform_conv_run);
