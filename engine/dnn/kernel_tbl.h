@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* KERNEL(variable): every kernel of this room; the first that fits is taken.*/
+KERNEL(dnn_depthwise)
 KERNEL(dnn_conv)
 KERNEL(dnn_conv_tail)
 KERNEL(dnn_conv_int)

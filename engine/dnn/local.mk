@@ -7,6 +7,7 @@ libdnn_a_SOURCES = \
 	engine/dnn/call.c engine/dnn/call.h \
 	engine/dnn/conv.c engine/dnn/conv.h \
 	engine/dnn/conv_int.c \
+	engine/dnn/depthwise.c \
 	engine/dnn/desc.c engine/dnn/desc.h \
 	engine/dnn/dnn.c engine/dnn/dnn.h \
 	engine/dnn/eltwise.c engine/dnn/eltwise.h \

@@ -456,17 +456,53 @@ conv_desc(const struct prim_conv *c, const dnnl_memory_desc_t *src,
         win.stride, win.dilation, win.pad_lo, win.pad_hi);
 }
 
+/* oneDNN 2.6.3 takes away too much for the zero point where a whole window
+ * lies in the padding. */
+static bool
+windows_meet_input(const struct prim_conv *c)
+{
+    int spatial = c->src.rank - 2, at = c->weights.rank - spatial;
+
+    for (int i = 0; i < spatial; i++) {
+        int64_t reach = (c->weights.dim[at + i] - 1) * c->dilation[i];
+
+        if (c->pad_lo[i] > reach || c->pad_hi[i] > reach)
+            return false;
+    }
+    return true;
+}
+
+/* And its int8 code for AVX2 is wrong for depthwise windows of 8 taps. */
+static bool
+eight_taps(const struct prim_conv *c)
+{
+    int spatial = c->src.rank - 2, at = c->weights.rank - spatial;
+    int64_t taps = 1;
+
+    for (int i = 0; i < spatial; i++)
+        taps *= c->weights.dim[at + i];
+    return taps == 8 && at == 3 && c->weights.dim[1] == 1 &&
+           c->weights.dim[2] == 1 && c->weights.dtype == DTYPE_INT8 &&
+           dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core;
+}
+
 int
 prim_conv(const struct prim_conv *c, const struct prim_math *m,
           struct prim **out, struct err *e)
 {
-    struct prim *p = mem_new(1, sizeof *p);
     dnnl_memory_desc_t src, w, dst, bias;
     dnnl_convolution_desc_t d;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t st;
-    int rc = math_attr(m, c->dst.rank, 1, p, &attr, e);
+    struct prim *p;
+    int rc;
 
+    if ((m->src_zero != 0 || m->zero_at_run) && !windows_meet_input(c))
+        return err_set(e, ERR_UNSUPPORTED, "windows of padding alone");
+    if (eight_taps(c))
+        return err_set(e, ERR_UNSUPPORTED, "a depthwise window of 8 taps");
+    p = mem_new(1, sizeof *p);
+    rc = math_attr(m, c->dst.rank, 1, p, &attr, e);
     if (rc != 0)
         return give_up(p, attr, rc);
     if ((st = strided(&c->src, &src)) != dnnl_success ||

@@ -60,7 +60,62 @@ one_conv(const struct conv_case *c, int i)
     /* oneDNN has no exact kernel for these. */
     if ((c->x == DTYPE_INT8 && !engine_has_vnni()) || c->group == 17)
         n_pairs = -1;
-    check(g, y, c->y == DTYPE_FLOAT ? 1e-4 : 1, "dnn.conv/", n_pairs, what);
+    check(g, y, c->y == DTYPE_FLOAT ? 1e-4 : 1,
+          c->group == c->c && c->o == c->c && engine_has_vnni()
+              ? "dnn.depthwise/"
+              : "dnn.conv/",
+          n_pairs, what);
+}
+
+/* Widths that fill the vectors and such that don't; all kinds of windows. */
+static void
+one_depthwise(int c, int h, int w, const int64_t *kernel, const int64_t *step,
+              int variant)
+{
+    static const enum op after[] = {NONE, OP_RELU, OP_CLIP, OP_HARD_SWISH};
+    const enum dtype x = variant & 1 ? S : U, y = variant & 2 ? S : U;
+    const enum op post = after[variant % 4];
+    const int64_t spread[] = {1 + variant % 2, 1 + variant / 2 % 2};
+    const int64_t pads[] = {kernel[0] / 2, variant % 3, kernel[0] - 1,
+                            kernel[1] / 2};
+    struct graph *g = graph_new();
+    int in = pair(g, both_input(g, "x", SHAPE(2, c, h, w)), x, 0.02f,
+                  x == U ? 7 : -20);
+    int out = NODE(g, OP_CONV, in,
+                   weights(g, SHAPE(c, 1, kernel[0], kernel[1]),
+                           variant % 5 == 0 ? -1 : 0, variant % 7 == 0),
+                   both_const(g, SHAPE(c), 0.5f));
+    char what[80];
+
+    attr_set_ints(g, MADE(g, out), "strides", step, 2);
+    attr_set_ints(g, MADE(g, out), "pads", pads, 4);
+    attr_set_ints(g, MADE(g, out), "dilations", spread, 2);
+    attr_set_int(g, MADE(g, out), "group", c);
+    if (post == OP_CLIP)
+        out = NODE(g, post, out, scalar_float(g, -0.2f), scalar_float(g, 1.1f));
+    else if (post != NONE)
+        out = NODE(g, post, out);
+    out = quantize(g, out, y, 0.013f, y == U ? 90 : 11);
+    snprintf(what, sizeof what, "depthwise %dx%dx%d by %dx%d, variant %d", c, h,
+             w, (int)kernel[0], (int)kernel[1], variant);
+    both_check(g, out, 1, engine_has_vnni() ? "dnn.depthwise/own" : NULL, what);
+}
+
+static void
+test_depthwise(void **state)
+{
+    static const int channels[] = {2, 8, 16, 24, 63, 64, 72, 130, 256};
+    static const int64_t kernels[][2] = {
+        {3, 3}, {5, 5}, {1, 3}, {4, 2}, {7, 7}};
+    static const int64_t steps[][2] = {{1, 1}, {2, 2}, {1, 2}, {3, 1}};
+    int variant = 0;
+
+    (void)state;
+    for (size_t c = 0; c < sizeof channels / sizeof *channels; c++)
+        for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++)
+            for (size_t s = 0; s < sizeof steps / sizeof *steps; s++, variant++)
+                one_depthwise(channels[c], 13, 13 + variant % 23, kernels[k],
+                              steps[s], variant);
 }
 
 #define NO DTYPE_NONE
@@ -548,6 +603,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_depthwise),
         cmocka_unit_test(test_shared_residual),
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_affine),

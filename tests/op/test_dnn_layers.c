@@ -111,7 +111,10 @@ one_conv(const struct layer *l, bool int8)
     snprintf(what, sizeof what, "%s conv %d x %d -> %d k %d s %d g %d",
              int8 ? "int8" : "float", l->c, l->h, l->o, l->k, l->stride,
              l->group);
-    expect(g, y, "dnn.conv/", what);
+    expect(g, y,
+           int8 && l->group > 1 && engine_has_vnni() ? "dnn.depthwise/"
+                                                     : "dnn.conv/",
+           what);
 }
 
 static void
