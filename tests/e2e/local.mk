@@ -52,10 +52,11 @@ EXTRA_DIST += \
 	tests/e2e/test_114_optimized.py \
 	tests/e2e/test_115_import_matrix.py \
 	tests/e2e/test_120_quantized_twins.py \
-	tests/e2e/test_120_wake_words.py \
 	tests/e2e/test_121_silero.py \
 	tests/e2e/test_122_ocr.py \
 	tests/e2e/test_123_names.py \
+	tests/e2e/test_124_int8_lstm.py \
+	tests/e2e/test_125_wake_words.py \
 	tests/e2e/test_200_load.py \
 	tests/e2e/test_300_life.py \
 	tests/e2e/test_310_crash.py \
