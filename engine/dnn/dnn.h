@@ -9,6 +9,9 @@
 #include "engine/ir/graph.h"
 #include "engine/ir/kernel.h"
 
+/* The kernels that compute products of bytes as floats. */
+#define DNN_WIDE "dnn.wide"
+
 /* Ended by NULL. */
 extern const struct kernel *const dnn_kernels[];
 

@@ -342,6 +342,19 @@ explain(struct graph *g, size_t at, enum kind kind)
         n->note = "no kernel computes it on these integers";
 }
 
+/* The same of a product whose scale is found at run time. */
+static void
+explain_scaled(const struct graph *g, struct node *n)
+{
+    const struct kernel *k =
+        n->op == OP_CONV_SCALED ? &dnn_conv_scaled : &dnn_matmul_scaled;
+
+    if (n->note == NULL && !k->fits(g, n))
+        n->note = prim_has_vnni()
+                      ? "no kernel computes it on these integers"
+                      : "8-bit weights saturate on a CPU without VNNI";
+}
+
 /* --- constants ----------------------------------------------------------- */
 
 struct floats {
@@ -414,6 +427,8 @@ dnn_join(struct graph *g, struct weights *w, struct err *e)
         struct node *n = &g->nodes.at[i];
         enum kind kind = n->dead ? KIND_NONE : kind_of(n);
 
+        if (!n->dead && (n->op == OP_CONV_SCALED || n->op == OP_MATMUL_SCALED))
+            explain_scaled(g, n);
         if (kind == KIND_NONE || node_out(g, n, 0)->dtype != DTYPE_FLOAT)
             continue;
         if (!join(g, i, kind))

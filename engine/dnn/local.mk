@@ -33,5 +33,6 @@ libdnn_a_SOURCES = \
 	engine/dnn/space.c \
 	engine/dnn/tail.c engine/dnn/tail.h \
 	engine/dnn/transpose.c \
+	engine/dnn/wide.c \
 	engine/dnn/tile.c engine/dnn/tile.h engine/dnn/tile_body.h \
 	engine/dnn/variants.h

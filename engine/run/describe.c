@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/dnn/dnn.h"
 #include "engine/run/model.h"
 #include "engine/run/session.h"
 
@@ -23,6 +24,8 @@ fused_text(const struct node *n, char text[FUSED_TEXT])
 static bool
 multiplies_bytes(const struct step *s)
 {
+    if (strcmp(s->kernel->name, DNN_WIDE) == 0)
+        return false;
     switch (s->node->op) {
     case OP_CONV_INTEGER:
     case OP_CONV_SCALED:

@@ -256,7 +256,7 @@ test_scaled_matmul(void **state)
 
 /* sum_only: nothing makes the sums real. */
 static void
-one_conv_integer(const struct conv_case *c, bool sum_only)
+one_conv_integer(const struct conv_case *c, bool sum_only, const char *want)
 {
     struct graph *g = graph_new();
     enum dtype t = c->is_unsigned ? U : S;
@@ -280,7 +280,7 @@ one_conv_integer(const struct conv_case *c, bool sum_only)
                      : both_const(g, SHAPE(c->o, 1, 1), 1));
     if (c->after != NONE)
         y = NODE(g, c->after, y);
-    both_check(g, y, sum_only ? 0 : 1e-5, "dnn.conv_int/", "ConvInteger");
+    both_check(g, y, sum_only ? 0 : 1e-5, want, "ConvInteger");
 }
 
 static void
@@ -297,10 +297,36 @@ test_conv_integer(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct conv_case bare = cases[i];
 
-        one_conv_integer(&cases[i], false);
+        one_conv_integer(&cases[i], false, "dnn.conv_int/");
         bare.after = NONE;
-        one_conv_integer(&bare, true);
+        one_conv_integer(&bare, true, "dnn.conv_int/");
     }
+}
+
+/* What has no integer kernel is computed in float32: groups of one channel
+ * with two outputs, for which oneDNN has only one that errs, and weights of all
+ * 8 bits where they saturate. */
+static void
+test_wide(void **state)
+{
+    static const struct conv_case c = {8, 16,   8,    3,   1, U, F,
+                                       0, true, true, 122, 5, F, OP_TANH};
+    struct graph *g = graph_new();
+    int8_t w[48 * 20];
+    int q[3], y;
+
+    (void)state;
+    one_conv_integer(&c, false, "dnn.wide/");
+    for (size_t i = 0; i < sizeof w; i++)
+        w[i] = (int8_t)both_int(-128, 127);
+    dynamic(g, both_input(g, "x", SHAPE(5, 48)), q);
+    y = NODE(g, OP_MATMUL_INTEGER, q[0],
+             graph_add_const(g, NULL, S, &SHAPE(48, 20), w), q[2],
+             scalar_byte(g, S, 3));
+    y = real(g, y, q[1], scales(g, SHAPE(20)), both_const(g, SHAPE(20), 1));
+    both_check(g, NODE(g, OP_RELU, y), 1e-5,
+               engine_has_vnni() ? "dnn.matmul_int/" : "dnn.wide/",
+               "MatMulInteger with all of 8 bits");
 }
 
 int
@@ -313,6 +339,7 @@ main(void)
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_conv_integer),
         cmocka_unit_test(test_depthwise),
+        cmocka_unit_test(test_wide),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
