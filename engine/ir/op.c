@@ -25,6 +25,26 @@ op_name(enum op op)
 }
 
 bool
+op_is_reduction(enum op op)
+{
+    switch (op) {
+    case OP_REDUCE_L1:
+    case OP_REDUCE_L2:
+    case OP_REDUCE_LOG_SUM:
+    case OP_REDUCE_LOG_SUM_EXP:
+    case OP_REDUCE_MAX:
+    case OP_REDUCE_MEAN:
+    case OP_REDUCE_MIN:
+    case OP_REDUCE_PROD:
+    case OP_REDUCE_SUM:
+    case OP_REDUCE_SUM_SQUARE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool
 op_is_control(enum op op)
 {
     return op == OP_IF || op == OP_LOOP || op == OP_SCAN;

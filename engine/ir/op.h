@@ -23,6 +23,9 @@ struct op_info {
 const struct op_info *op_info(enum op op);
 const char *op_name(enum op op);
 
+/* ReduceX: ArgMax and ArgMin are none. */
+bool op_is_reduction(enum op op);
+
 /* If, Loop, Scan: it holds graphs. */
 bool op_is_control(enum op op);
 

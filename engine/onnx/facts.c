@@ -124,11 +124,19 @@ broadcast_rank(const struct node *n, const struct facts *f,
 }
 
 static int
+reduced_rank(const struct node *n, const struct fact *in)
+{
+    return attr_int(n, "keepdims", 1) ? in[0].rank : SHAPE_UNKNOWN;
+}
+
+static int
 result_rank(const struct node *n, const struct fact *in, const struct facts *f,
             const struct graph *g)
 {
     int by;
 
+    if (op_is_reduction(n->op))
+        return reduced_rank(n, in);
     switch (n->op) {
     case OP_GEMM:
     case OP_FLATTEN:
@@ -179,17 +187,7 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
         return in[0].rank > in[1].rank ? in[0].rank : in[1].rank;
     case OP_ARG_MAX:
     case OP_ARG_MIN:
-    case OP_REDUCE_L1:
-    case OP_REDUCE_L2:
-    case OP_REDUCE_LOG_SUM:
-    case OP_REDUCE_LOG_SUM_EXP:
-    case OP_REDUCE_MAX:
-    case OP_REDUCE_MEAN:
-    case OP_REDUCE_MIN:
-    case OP_REDUCE_PROD:
-    case OP_REDUCE_SUM:
-    case OP_REDUCE_SUM_SQUARE:
-        return attr_int(n, "keepdims", 1) ? in[0].rank : SHAPE_UNKNOWN;
+        return reduced_rank(n, in);
     case OP_ADD:
     case OP_AND:
     case OP_DIV:

@@ -16,23 +16,11 @@ enum { REDUCE_AXES_OPSET = 18 };
 
 /* --- what is needed ----------------------------------------------------- */
 
+/* Its axes are an attribute until 18; ReduceSum's are an input already. */
 static bool
 is_reduction(const struct node *n)
 {
-    switch (n->op) {
-    case OP_REDUCE_L1:
-    case OP_REDUCE_L2:
-    case OP_REDUCE_LOG_SUM:
-    case OP_REDUCE_LOG_SUM_EXP:
-    case OP_REDUCE_MAX:
-    case OP_REDUCE_MEAN:
-    case OP_REDUCE_MIN:
-    case OP_REDUCE_PROD:
-    case OP_REDUCE_SUM_SQUARE:
-        return true;
-    default:
-        return false;
-    }
+    return op_is_reduction(n->op) && n->op != OP_REDUCE_SUM;
 }
 
 static int

@@ -16,6 +16,8 @@ enum {
 unsigned
 ops_deciding_inputs(enum op op)
 {
+    if (op_is_reduction(op))
+        return IN1;
     switch (op) {
     case OP_BLACKMAN_WINDOW:
     case OP_CONSTANT_OF_SHAPE:
@@ -29,16 +31,6 @@ ops_deciding_inputs(enum op op)
     case OP_COMPRESS:
     case OP_EXPAND:
     case OP_ONE_HOT:
-    case OP_REDUCE_L1:
-    case OP_REDUCE_L2:
-    case OP_REDUCE_LOG_SUM:
-    case OP_REDUCE_LOG_SUM_EXP:
-    case OP_REDUCE_MAX:
-    case OP_REDUCE_MEAN:
-    case OP_REDUCE_MIN:
-    case OP_REDUCE_PROD:
-    case OP_REDUCE_SUM:
-    case OP_REDUCE_SUM_SQUARE:
     case OP_RESHAPE:
     case OP_SPLIT:
     case OP_SQUEEZE:

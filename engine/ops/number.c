@@ -49,6 +49,25 @@ number_int(enum dtype t, const void *p)
     }
 }
 
+int
+number_order(enum dtype t, const void *a, const void *b)
+{
+    int64_t x, y;
+
+    if (dtype_is_float(t)) {
+        double v = number_double(t, a), w = number_double(t, b);
+
+        if (isnan(v) || isnan(w))
+            return isnan(v) - isnan(w);
+        return (v > w) - (v < w);
+    }
+    x = number_int(t, a);
+    y = number_int(t, b);
+    if (t == DTYPE_UINT64)
+        return ((uint64_t)x > (uint64_t)y) - ((uint64_t)x < (uint64_t)y);
+    return (x > y) - (x < y);
+}
+
 void
 number_set_int(enum dtype t, void *p, int64_t v)
 {

@@ -17,6 +17,10 @@ double number_double(enum dtype t, const void *p);
 /* One element of an integer type or bool; uint64 wraps. */
 int64_t number_int(enum dtype t, const void *p);
 
+/* -1, 0, 1: a is below, equal to, above b; NaN is above all numbers and equals
+ * itself. */
+int number_order(enum dtype t, const void *a, const void *b);
+
 /* Stores an integer into an integer type or bool; what does not fit wraps. */
 void number_set_int(enum dtype t, void *p, int64_t v);
 

@@ -182,29 +182,11 @@ struct race {
     bool largest;
 };
 
-/* -1, 0, 1; a NaN is above all numbers. */
-static int
-order(enum dtype t, const char *a, const char *b)
-{
-    if (dtype_is_float(t)) {
-        double x = number_double(t, a), y = number_double(t, b);
-
-        if (isnan(x) || isnan(y))
-            return isnan(x) - isnan(y);
-        return (x > y) - (x < y);
-    }
-    int64_t x = number_int(t, a), y = number_int(t, b);
-
-    if (t == DTYPE_UINT64)
-        return ((uint64_t)x > (uint64_t)y) - ((uint64_t)x < (uint64_t)y);
-    return (x > y) - (x < y);
-}
-
 /* Does element a come before element b?  Of equals the first does. */
 static bool
 before(const struct race *r, int64_t a, int64_t b)
 {
-    int c = order(r->t, r->x + a * r->step, r->x + b * r->step);
+    int c = number_order(r->t, r->x + a * r->step, r->x + b * r->step);
 
     if (c == 0)
         return a < b;

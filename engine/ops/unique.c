@@ -38,32 +38,14 @@ read_slices(const struct value *v, const struct node *n, const void *x,
     return 0;
 }
 
-/* Below, equal, above; NaN is above all numbers and equals itself. */
-static int
-order(enum dtype t, const char *a, const char *b)
-{
-    if (dtype_is_float(t)) {
-        double x = number_double(t, a), y = number_double(t, b);
-
-        if (isnan(x) || isnan(y))
-            return isnan(x) - isnan(y);
-        return (x > y) - (x < y);
-    }
-    int64_t x = number_int(t, a), y = number_int(t, b);
-
-    if (t == DTYPE_UINT64)
-        return ((uint64_t)x > (uint64_t)y) - ((uint64_t)x < (uint64_t)y);
-    return (x > y) - (x < y);
-}
-
 static int
 order_slices(const struct slices *s, int64_t a, int64_t b)
 {
     for (int64_t o = 0; o < s->outer; o++)
         for (int64_t i = 0; i < s->inner; i++) {
             int64_t at = o * s->n * s->inner + i;
-            int c = order(s->t, s->x + (at + a * s->inner) * s->size,
-                          s->x + (at + b * s->inner) * s->size);
+            int c = number_order(s->t, s->x + (at + a * s->inner) * s->size,
+                                 s->x + (at + b * s->inner) * s->size);
 
             if (c != 0)
                 return c;
