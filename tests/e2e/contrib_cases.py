@@ -19,7 +19,8 @@ FILTER = -10000.0
 LOWEST = float(np.finfo(np.float32).min)
 
 TYPES = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32,
-         "int64": TensorProto.INT64, "uint8": TensorProto.UINT8, "int8": TensorProto.INT8,
+         "int64": TensorProto.INT64, "uint8": TensorProto.UINT8,
+         "int8": TensorProto.INT8,
          "bool": TensorProto.BOOL}
 
 rng = np.random.default_rng(7)
@@ -147,7 +148,8 @@ def elementwise():
          axis=2, is_inner_broadcast=0)
     x, bias = normal(2, 3), normal(1, 3)
     case("bias_softmax_rank_unknown", "BiasSoftmax", {"x": x, "b": bias},
-         [f32(softmax(x + bias))], axis=1, is_inner_broadcast=0, sizes="unknown")
+         [f32(softmax(x + bias))], axis=1, is_inner_broadcast=0,
+         sizes="unknown")
 
 
 def conv(x, w, b=None, pad=0, stride=1, group=1):

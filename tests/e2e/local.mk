@@ -1,6 +1,7 @@
 # Run by pytest (scripts/test), not by make check: see doc/hacking.md.
 EXTRA_DIST += \
 	tests/e2e/conftest.py \
+	tests/e2e/contrib_answers.py \
 	tests/e2e/contrib_cases.py \
 	tests/e2e/control.py \
 	tests/e2e/ctl.py \

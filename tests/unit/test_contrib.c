@@ -343,6 +343,35 @@ weights_in_few_bits_are_checked(void **state)
             "16777216 are");
 }
 
+static void
+tables_and_lstms_are_checked(void **state)
+{
+    static const uint8_t some[64];
+    Onnx__NodeProto *n;
+    struct make m;
+
+    (void)state;
+    one_node(&m, "GatherBlockQuantized", "x,u,w", "y");
+    refused(&m, ERR_UNSUPPORTED,
+            "input 0 (data) must be a constant of integers");
+    n = one_node(&m, "GatherBlockQuantized", "x,u,w", "y");
+    make_int(&m, n, "block_size", -16);
+    refused(&m, ERR_UNSUPPORTED, "attribute block_size = -16 is not supported");
+    n = one_node(&m, "GatherBlockQuantized", "x,u,w", "y");
+    make_int(&m, n, "bits", 0);
+    refused(&m, ERR_UNSUPPORTED, "attribute bits = 0 is not supported");
+
+    one_node(&m, "DynamicQuantizeLSTM", "x,w,b", "y");
+    refused(&m, ERR_INVALID, "input 8 is missing");
+    one_node(&m, "DynamicQuantizeLSTM", "x,w,b,,,,,,x,x,x,x", "y");
+    refused(&m, ERR_UNSUPPORTED,
+            "input 1 must be constant integers of 8 bits and rank 3");
+    one_node(&m, "DynamicQuantizeLSTM", "x,q,b,,,,,,x,x,x,x", "y");
+    make_initializer(&m, "q", DTYPE_INT8, MAKE_DIMS(2, 0, 8), some, 0);
+    refused(&m, ERR_UNSUPPORTED,
+            "input 1 must be constant integers of 8 bits and rank 3");
+}
+
 /* Memory may be short anywhere. */
 static void
 memory_is_bounded(void **state)
@@ -388,6 +417,7 @@ main(void)
         cmocka_unit_test(decoders_are_checked),
         cmocka_unit_test(weights_in_few_bits_become_bytes),
         cmocka_unit_test(weights_in_few_bits_are_checked),
+        cmocka_unit_test(tables_and_lstms_are_checked),
         cmocka_unit_test(memory_is_bounded),
     };
 
