@@ -28,6 +28,7 @@ struct fourier {
     int64_t bins;   /* how many X[k] there are */
     int64_t step;   /* STFT: from frame to frame */
     bool complex_in, inverse;
+    bool real_out;   /* inverse of the one side of a real signal's spectrum */
     double factor[]; /* L cosines, L sines */
 };
 
@@ -53,11 +54,12 @@ set_bins(const struct node *n, bool onesided, struct fourier *f, struct err *e)
         return err_set(e, ERR_UNSUPPORTED,
                        "%" PRId64 " points, at most %d are supported",
                        f->length, MAX_LENGTH);
-    f->inverse = attr_int(n, "inverse", 0) != 0;
-    if (onesided && (f->complex_in || f->inverse))
+    f->inverse = n->op == OP_DFT && attr_int(n, "inverse", 0) != 0;
+    f->real_out = onesided && f->inverse;
+    if (onesided && f->complex_in != f->inverse)
         return err_set(e, ERR_UNSUPPORTED,
-                       "onesided is 1 for a complex or inverse transformation");
-    f->bins = onesided ? f->length / 2 + 1 : f->length;
+                       "onesided is 1 for a complex signal or a real spectrum");
+    f->bins = onesided && !f->inverse ? f->length / 2 + 1 : f->length;
     return 0;
 }
 
@@ -81,7 +83,7 @@ fourier_prepare(struct step *s, const struct fourier *f, struct err *e)
     return 0;
 }
 
-/* Stores X[k] of the line in scratch as a pair of elements. */
+/* Stores X[k] of the line in scratch as a pair of elements, or a real one. */
 static void
 store_bin(const struct fourier *f, const double *re, const double *im,
           int64_t k, enum dtype t, char *y)
@@ -100,7 +102,7 @@ store_bin(const struct fourier *f, const double *re, const double *im,
     sum[0] *= by;
     sum[1] *= by;
     number_convert(t, y, (int64_t)dtype_size(t), DTYPE_DOUBLE,
-                   (const char *)sum, sizeof sum[0], 2);
+                   (const char *)sum, sizeof sum[0], f->real_out ? 1 : 2);
 }
 
 /* --- DFT --------------------------------------------------------------------
@@ -129,6 +131,8 @@ read_dft(const struct graph *g, const struct node *n, struct fourier *f,
                        axis);
     f->complex_in = x->dim[x->rank - 1] == 2;
     f->length = x->dim[f->axis];
+    if (attr_int(n, "inverse", 0) != 0 && attr_int(n, "onesided", 0) != 0)
+        f->length = 2 * (f->length - 1); /* bins: half of it and one more */
     if (node_in(g, n, 1) != NULL &&
         read_size(g, n, 1, "the length", &f->length, e) != 0)
         return e->code;
@@ -147,7 +151,7 @@ dft_infer(struct graph *g, struct node *n, struct err *e)
     if (rule_type(g, n, 0, TYPES_REAL, e) != 0 || read_dft(g, n, &f, e) != 0)
         return e->code;
     out.dim[f.axis] = f.bins;
-    out.dim[out.rank - 1] = 2;
+    out.dim[out.rank - 1] = f.real_out ? 1 : 2;
     return rule_out(g, n, 0, x->dtype, &out, e);
 }
 
@@ -163,7 +167,20 @@ dft_prepare(const struct graph *g, const struct node *n, struct step *s,
     return fourier_prepare(s, &f, e);
 }
 
-/* x [outer,n,inner,1|2] y [outer,bins,inner,2] */
+/* The other side of the spectrum of a real signal mirrors the one. */
+static void
+mirror(const struct fourier *f, double *re, double *im)
+{
+    im[0] = 0;
+    if (f->length % 2 == 0)
+        im[f->length / 2] = 0;
+    for (int64_t t = f->length / 2 + 1; t < f->length; t++) {
+        re[t] = re[f->length - t];
+        im[t] = -im[f->length - t];
+    }
+}
+
+/* x [outer,n,inner,1|2] y [outer,bins,inner,1|2] */
 static int
 dft_run(const struct step *s, void *const *io, void *scratch, void *state,
         struct err *e)
@@ -174,6 +191,7 @@ dft_run(const struct step *s, void *const *io, void *scratch, void *state,
     const int64_t outer = shape_span(&x->shape, 0, f->axis);
     const int64_t n = x->shape.dim[f->axis], parts = 1 + f->complex_in;
     const int64_t inner = shape_span(&x->shape, f->axis + 1, x->shape.rank - 1);
+    const int64_t pair = f->real_out ? 1 : 2;
     double *re = scratch, *im = re + f->length;
     char *y = step_io_out(s, io, 0);
 
@@ -190,9 +208,11 @@ dft_run(const struct step *s, void *const *io, void *scratch, void *state,
             im[t] =
                 t < n && f->complex_in ? number_double(x->dtype, p + size) : 0;
         }
+        if (f->real_out)
+            mirror(f, re, im);
         for (int64_t b = 0; b < f->bins; b++)
             store_bin(f, re, im, b, x->dtype,
-                      y + ((o * f->bins + b) * inner + k) * 2 * size);
+                      y + ((o * f->bins + b) * inner + k) * pair * size);
     }
     return 0;
 }
