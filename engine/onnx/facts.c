@@ -83,6 +83,9 @@ result_dtype(const struct node *n, const struct fact *in)
         return DTYPE_INT32;
     case OP_DYNAMIC_QUANTIZE_LINEAR:
         return DTYPE_UINT8;
+    case OP_IF: /* whatever their graphs make */
+    case OP_LOOP:
+    case OP_SCAN:
     case OP_QUANTIZE_LINEAR:
     case OP_CONSTANT_OF_SHAPE:
     case OP_TFIDF_VECTORIZER:
@@ -208,6 +211,9 @@ result_rank(const struct node *n, const struct fact *in, const struct facts *f,
     case OP_WHERE:
     case OP_XOR:
         return broadcast_rank(n, f, g);
+    case OP_IF:
+    case OP_LOOP:
+    case OP_SCAN:
     case OP_RANDOM_NORMAL:
     case OP_RANDOM_UNIFORM:
     case OP_COL2IM:

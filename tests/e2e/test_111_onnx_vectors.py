@@ -19,8 +19,8 @@ from programs import BUILD
 
 ONNX = "onnx==1.23.2"
 LIMIT_S = 300
-PASSED = 1727  # of these vectors, by plain kernels: only goes up
-SHARE = 98.5  # in percent, of those of one operator on types that are held
+PASSED = 1733  # of these vectors, by plain kernels: only goes up
+SHARE = 99.3  # in percent, of those of one operator on types that are held
 MAKER = pathlib.Path(__file__).with_name("onnx_vectors.py")
 
 
