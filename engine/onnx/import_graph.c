@@ -356,7 +356,8 @@ resolve(struct import *im, char *const *names, size_t n, int **ids, int *n_ids,
 static int
 check_inputs(const struct form *f, const int *in, int n, struct err *e)
 {
-    int required = f->in_max == OP_MANY ? n : f->in_min;
+    /* All of a list; but a Loop may do without a count and a condition. */
+    int required = f->in_max == OP_MANY && f->in_min > 0 ? n : f->in_min;
 
     if (n > f->in_max)
         return err_set(e, ERR_INVALID, "%d inputs, at most %d", n, f->in_max);
