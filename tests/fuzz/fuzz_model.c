@@ -420,8 +420,9 @@ quantize(const struct graph *g, const struct quant_options *o,
     quant_result_free(&r);
 }
 
+/* runs: g runs within our limits; calibration has its own, larger ones. */
 static void
-quantize_both_ways(const struct graph *g)
+quantize_both_ways(const struct graph *g, bool runs)
 {
     struct observation *ob = NULL;
     struct quant_options o;
@@ -434,7 +435,7 @@ quantize_both_ways(const struct graph *g)
         chance(32) == 0 ? QUANT_ENTROPY : (enum quant_calibrator)chance(3);
     o.per_tensor = chance(4) == 0;
     quantize(g, &o, NULL);
-    if (have_samples(g, &s)) {
+    if (have_samples(g, &s) && runs) {
         struct quant_source src = {next_sample, &s, SAMPLES};
         int rc = quant_observe(g, &o, &src, NULL, &ob, &e);
 
@@ -470,7 +471,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must_not_blame_us(rc, &e);
     if (rc == 0) {
         write_and_read(g, runs);
-        quantize_both_ways(g);
+        quantize_both_ways(g, runs);
     }
     graph_free(&g);
     return 0;
