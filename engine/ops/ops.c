@@ -99,13 +99,12 @@ run_once(struct step *s, void *const *io, struct err *e)
         rc = k->prepare(s->graph, s->node, s, NULL, e);
     if (rc != 0)
         return rc;
-    if (s->scratch_bytes > 0) {
-        scratch = mem_try_aligned(s->scratch_bytes);
-        if (scratch == NULL) {
-            rc = err_set(e, ERR_NO_MEMORY, "%zu bytes of scratch memory",
-                         s->scratch_bytes);
-            goto out;
-        }
+    /* As in a session it has an address even when there is nothing in it. */
+    scratch = mem_try_aligned(s->scratch_bytes);
+    if (scratch == NULL) {
+        rc = err_set(e, ERR_NO_MEMORY, "%zu bytes of scratch memory",
+                     s->scratch_bytes);
+        goto out;
     }
     if (k->bind != NULL)
         rc = k->bind(s, io, scratch, &state, e);
