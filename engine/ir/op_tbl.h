@@ -97,6 +97,7 @@ OP(CONV_SCALED, "quantd", "ConvIntegerToFloat", 1, 2, 6, 1, conv_integer_infer)
 /* pool.c */
 OP(AVERAGE_POOL, "", "AveragePool", 11, 1, 1, 1, pool_infer)
 OP(GLOBAL_AVERAGE_POOL, "", "GlobalAveragePool", 1, 1, 1, 1, global_pool_infer)
+OP(GLOBAL_LP_POOL, "", "GlobalLpPool", 2, 1, 1, 1, global_pool_infer)
 OP(GLOBAL_MAX_POOL, "", "GlobalMaxPool", 1, 1, 1, 1, global_pool_infer)
 OP(LP_POOL, "", "LpPool", 11, 1, 1, 1, pool_infer)
 OP(MAX_POOL, "", "MaxPool", 12, 1, 1, 2, pool_infer)

@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MaxPool, AveragePool and LpPool over windows, the first two also over a
- * whole image.
+ * MaxPool, AveragePool and LpPool, over windows and over a whole image.
  */
 #include <math.h>
 
 #include "engine/ir/window.h"
 #include "engine/ops/number.h"
 #include "engine/ops/rule.h"
+
+static bool
+is_norm(enum op op)
+{
+    return op == OP_LP_POOL || op == OP_GLOBAL_LP_POOL;
+}
+
+static int
+check_norm(const struct node *n, struct err *e)
+{
+    if (is_norm(n->op) && attr_int(n, "p", 2) < 1)
+        return err_set(e, ERR_INVALID, "p is %lld",
+                       (long long)attr_int(n, "p", 2));
+    return 0;
+}
 
 int
 pool_infer(struct graph *g, struct node *n, struct err *e)
@@ -18,11 +32,8 @@ pool_infer(struct graph *g, struct node *n, struct err *e)
 
     if (rule_type(g, n, 0, n->op == OP_MAX_POOL ? TYPES_NUMBER : TYPES_REAL,
                   e) != 0 ||
-        window_of(g, n, &w, e) != 0)
+        window_of(g, n, &w, e) != 0 || check_norm(n, e) != 0)
         return e->code;
-    if (n->op == OP_LP_POOL && attr_int(n, "p", 2) < 1)
-        return err_set(e, ERR_INVALID, "p is %lld",
-                       (long long)attr_int(n, "p", 2));
     for (int i = 0; i < w.n; i++)
         out.dim[i + 2] = w.out[i];
     if (rule_out(g, n, 1, DTYPE_INT64, &out, e) != 0)
@@ -37,7 +48,7 @@ global_pool_infer(struct graph *g, struct node *n, struct err *e)
     struct shape out = x->shape;
     char text[SHAPE_TEXT];
 
-    if (rule_type(g, n, 0, TYPES_REAL, e) != 0)
+    if (rule_type(g, n, 0, TYPES_REAL, e) != 0 || check_norm(n, e) != 0)
         return e->code;
     if (x->shape.rank < 2)
         return err_set(e, ERR_INVALID, "input is %s: no channels",
@@ -288,6 +299,8 @@ global_pool_run(const struct step *s, void *const *io, void *scratch,
     const int64_t images = x->shape.dim[0] * x->shape.dim[1];
     const int64_t image = shape_span(&x->shape, 2, x->shape.rank);
     const bool max = s->node->op == OP_GLOBAL_MAX_POOL;
+    const bool norm = is_norm(s->node->op);
+    const double p = norm ? (double)attr_int(s->node, "p", 2) : 0;
     void *y = step_io_out(s, io, 0);
 
     (void)scratch;
@@ -301,11 +314,13 @@ global_pool_run(const struct step *s, void *const *io, void *scratch,
                                                : ((const double *)io[0])[k];
 
             if (!max)
-                r += v;
+                r += norm ? pow(fabs(v), p) : v;
             else if (v > r || isnan(v))
                 r = v;
         }
-        if (!max)
+        if (norm)
+            r = pow(r, 1 / p);
+        else if (!max)
             r /= (double)image;
         if (x->dtype == DTYPE_FLOAT)
             ((float *)y)[c] = (float)r;
@@ -322,4 +337,5 @@ KERNEL(LP_POOL, "lp_pool", .prepare = window_prepare, .run = average_pool_run,
 KERNEL(MAX_POOL, "max_pool", .prepare = window_prepare, .run = max_pool_run,
        .done = step_done);
 KERNEL(GLOBAL_AVERAGE_POOL, "global_average_pool", .run = global_pool_run);
+KERNEL(GLOBAL_LP_POOL, "global_lp_pool", .run = global_pool_run);
 KERNEL(GLOBAL_MAX_POOL, "global_max_pool", .run = global_pool_run);

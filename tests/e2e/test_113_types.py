@@ -27,8 +27,7 @@ REFUSED = re.compile(
     r"(prelu|gemm\w*)_u?int\d+|gridsample_(u?int\d+|bool)_float|"
     r"resize_(linear|cubic)_(u?int\d+|bool)|"
     r"quantizelinear\w*_int32_u?int\d+|"
-    r"attention_mask_float_float_u?int\d+|"
-    r"globallppool\w*")  # an operator that is not there
+    r"attention_mask_float_float_u?int\d+")
 
 
 @pytest.fixture(scope="module")

@@ -367,6 +367,7 @@ def cases():
     for op in ("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"):
         add(op, ("n", (2, 3, 4, 5)))
         add(op, ("n", (0, 3, 4, 5)), name="empty")
+    add("GlobalLpPool", ("n", (2, 3, 4, 5)), p=3, name="cubes")
     add("Einsum", ("n", (3, 4)), ("n", (4, 5)), equation="ij,jk->ik")
     add("Gemm", ("n", (3, 4)), ("n", (4, 5)), ("n", (5,)), alpha=2.0)
     add("Gemm", ("n", (0, 4)), ("n", (4, 5)), ("n", (5,)), name="empty")
