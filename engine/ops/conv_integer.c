@@ -55,9 +55,8 @@ conv_integer_infer(struct graph *g, struct node *n, struct err *e)
     out.dim[1] = k->dim[0];
     for (int i = 0; i < w.n; i++)
         out.dim[i + 2] = w.out[i];
-    return rule_out(g, n, 0,
-                    n->op == OP_CONV_SCALED ? DTYPE_FLOAT : DTYPE_INT32, &out,
-                    e);
+    return rule_out(
+        g, n, 0, n->op == OP_CONV_SCALED ? DTYPE_FLOAT : DTYPE_INT32, &out, e);
 }
 
 /* Channels of an input, or of the weights for one output channel. */
