@@ -15,7 +15,6 @@ extern const struct rule rules_contrib_attention[];
 extern const struct rule rules_contrib_grouped[];
 extern const struct rule rules_contrib_lstm[];
 extern const struct rule rules_contrib_nbits[];
-extern const struct rule rules_contrib_recurrent[];
 
 /* SimplifiedLayerNormalization, which ONNX Runtime puts into ONNX's domain. */
 extern const struct rule rules_simplified[];

@@ -8,7 +8,6 @@ libonnx_a_SOURCES = \
 	engine/onnx/contrib_lstm.c \
 	engine/onnx/contrib_nbits.c \
 	engine/onnx/contrib_norm.c \
-	engine/onnx/contrib_recurrent.c \
 	engine/onnx/expand.c engine/onnx/expand.h \
 	engine/onnx/external.c engine/onnx/external.h \
 	engine/onnx/facts.c engine/onnx/facts.h \

@@ -33,7 +33,6 @@ static const struct {
     {"com.microsoft", rules_contrib_grouped},
     {"com.microsoft", rules_contrib_lstm},
     {"com.microsoft", rules_contrib_nbits},
-    {"com.microsoft", rules_contrib_recurrent},
 };
 
 static bool
