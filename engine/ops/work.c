@@ -86,12 +86,14 @@ ops_work(const struct graph *g, const struct node *n)
     switch (n->op) {
     case OP_CONV:
     case OP_CONV_INTEGER:
+    case OP_CONV_SCALED:
     case OP_DEFORM_CONV:
         return sum + elements(y) * taps(b);
     case OP_CONV_TRANSPOSE:
         return sum + elements(a) * taps(b);
     case OP_MATMUL:
     case OP_MATMUL_INTEGER:
+    case OP_MATMUL_SCALED:
         return sum + elements(y) * axis(a, -1);
     case OP_GEMM:
         return sum +
@@ -120,6 +122,8 @@ ops_work(const struct graph *g, const struct node *n)
         return sum + elements(a) * 8;
     case OP_DET:
         return sum + elements(a) * axis(a, -1);
+    case OP_MULTINOMIAL: /* each draw looks at all classes */
+        return sum + elements(y) * axis(a, -1);
     case OP_TFIDF_VECTORIZER:
         return sum + elements(a) * tfidf_work(n);
     case OP_UNIQUE: /* sorted by slices */

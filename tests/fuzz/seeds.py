@@ -10,6 +10,7 @@ end-to-end tests are made of; and small ones of what these lack: convolutions
 and products in QDQ form, shape arithmetic on dynamic axes, heads of detectors.
 """
 import glob
+import importlib
 import os
 import pathlib
 import sys
@@ -22,11 +23,21 @@ from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'e2e'))
-import contrib_cases  # noqa: E402
-import families  # noqa: E402
-import test_106_control_flow as control_flow  # noqa: E402
-import test_112_import_matrix as import_matrix  # noqa: E402
+E2E = pathlib.Path(__file__).parents[1] / 'e2e'
+sys.path.insert(0, str(E2E))
+
+
+def of_e2e(name):
+    """A file of the end-to-end tests, whatever its number is."""
+    path = sorted(E2E.glob(f'*{name}.py'))[0]
+    return importlib.import_module(path.stem)
+
+
+contrib_cases = of_e2e('contrib_cases')
+control_flow = of_e2e('control_flow')
+families = of_e2e('families')
+import_matrix = of_e2e('import_matrix')
+
 
 DATA = '/usr/share/libonnx-testdata/data'
 LARGEST = 6000  # bytes: most mutations of larger files hit weights
@@ -561,7 +572,29 @@ def deconv():
     return model(nodes, {'x': (F, [1, 3, 3, 3])}, {'y': (F, None)}, consts)
 
 
+def newest(op, inputs, consts=(), n_out=1, opset=27, **attrs):
+    """One node of an opset that the test data of older packages lack."""
+    names = [*inputs, *(c.name for c in consts)]
+    outs = [f'y{i}' for i in range(n_out)]
+    return lambda: model([N(op, names, outs, **attrs)], inputs,
+                         {o: (F, None) for o in outs}, list(consts), opset)
+
+
+HEADS = {k: (F, ['b', 't', 8]) for k in 'qkv'}
+
 MADE = {
+    'attention-23': newest('Attention', HEADS, q_num_heads=2, kv_num_heads=2,
+                           is_causal=1),
+    'linear-attention': newest('LinearAttention', HEADS, n_out=2,
+                               update_rule='linear', q_num_heads=2,
+                               kv_num_heads=2),
+    'causal-conv': newest('CausalConvWithState', {'x': (F, [1, 4, 't'])},
+                          [weights('w', 4, 1, 3)], n_out=2),
+    'tensor-scatter': newest('TensorScatter',
+                             {'x': (F, [2, 5, 3]), 'u': (F, [2, 2, 3])},
+                             [const('at', np.array([1, 3]))],
+                             mode='circular'),
+
     'attention': attention, 'by-parts': by_parts, 'contrib': contrib,
     'conv-net': conv_net, 'deconv': deconv, 'detector': detector,
     'dynamic-integer': dynamic_integer, 'dynamic-row': dynamic_row,
