@@ -161,7 +161,8 @@ only_moves(const struct graph *g, const struct node *n)
         return strcmp(attr_string(n, "mode", "nearest"), "nearest") == 0 &&
                strcmp(attr_string(n, "coordinate_transformation_mode", ""),
                       "tf_crop_and_resize") != 0;
-    case OP_PAD: /* with what stands for 0 */
+    case OP_PAD:  /* with what stands for 0 */
+    case OP_RELU: /* at least that */
     case OP_CONCAT:
         return n->n_posts == 0;
     default:
@@ -238,6 +239,24 @@ dequantize_output(struct graph *g, size_t at, int k, enum dtype t,
                       in, like->n_in > 2 ? 3 : 2, &real, 1);
 }
 
+/* Relu of integers: none is less than the one that stands for 0. */
+static bool
+clip_integers(struct graph *g, struct node *n, enum dtype t,
+              const struct qparam *q)
+{
+    const uint8_t zero = (uint8_t)q->zero[0];
+    int low;
+
+    if (pair_quantize(g, n->out[0]) != NULL) /* one step with that */
+        return false;
+    low = graph_add_const(g, NULL, t, &(struct shape){.rank = 0}, &zero);
+    if (low < 0)
+        return false;
+    n->op = OP_CLIP;
+    n->n_own = graph_append_input(g, n, low) + 1;
+    return true;
+}
+
 static bool
 sink_one(struct graph *g, size_t at)
 {
@@ -253,6 +272,8 @@ sink_one(struct graph *g, size_t at)
     /* A constant that is moved once at load is better folded as floats; rows
      * that are picked by an index are not. */
     if (node_in(g, &like, 0)->data != NULL && n->op != OP_GATHER)
+        return false;
+    if (n->op == OP_RELU && !clip_integers(g, n, t, q))
         return false;
     if (n->op == OP_PAD) {
         value = pad_value(g, n, t, q);

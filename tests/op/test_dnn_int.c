@@ -537,6 +537,29 @@ test_integer_product(void **state)
     one_integer_product(false, -3, true);
 }
 
+/* PyTorch's fake quantization of a net that was not fused first: Relu stands
+ * behind the DQ of what comes before it. */
+static void
+test_late_relu(void **state)
+{
+    static const enum dtype types[] = {U, S};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct graph *g = graph_new();
+        int x = pair(g, both_input(g, "x", SHAPE(2, 8, 9, 9)), types[i], 0.02f,
+                     i ? -3 : 120);
+        int y = NODE(g, OP_CONV, NODE(g, OP_RELU, x),
+                     weights(g, SHAPE(16, 8, 3, 3), 0, false));
+
+        both_check(g, quantize(g, y, U, 0.03f, 99), 1,
+                   types[i] == U || engine_has_vnni()
+                       ? "dnn.eltwise/table dnn.reorder/jit:uni dnn.conv/"
+                       : "dnn.conv/",
+                   "Relu behind DQ");
+    }
+}
+
 /* Integers of 16 bits are computed with as floats, and turned as they are. */
 static void
 test_sixteen_bits(void **state)
@@ -619,6 +642,7 @@ main(void)
         cmocka_unit_test(test_average_of_many),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_integer_product),
+        cmocka_unit_test(test_late_relu),
         cmocka_unit_test(test_sixteen_bits),
         cmocka_unit_test(test_not_joined),
         cmocka_unit_test(test_full_range),
