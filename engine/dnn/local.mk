@@ -22,8 +22,11 @@ libdnn_a_SOURCES = \
 	engine/dnn/pair.c engine/dnn/pair.h \
 	engine/dnn/pool.c \
 	engine/dnn/pool_int.c \
-	engine/dnn/prim.h engine/dnn/prim2.c \
+	engine/dnn/prim.h engine/dnn/prim2.c engine/dnn/prim2.h \
+	engine/dnn/prim2_attr.c \
 	engine/dnn/prim2_chain.c engine/dnn/prim2_chain.h \
+	engine/dnn/prim2_conv.c \
+	engine/dnn/prim2_desc.c \
 	engine/dnn/quantize.c \
 	engine/dnn/quantize_axis.c \
 	engine/dnn/recurrent.c \

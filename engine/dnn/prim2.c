@@ -3,63 +3,33 @@
  * prim.h in the API of oneDNN 2.x: operation descriptors, output scales, and
  * memory descriptors that are plain structs.
  */
-#include "engine/dnn/prim2_chain.h"
+#include "engine/dnn/prim2.h"
 
-#include <dnnl.h>
-#include <float.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-enum { MAX_ARGS = PRIM_ARGS + 2 + MAX_CHAIN };
-
-/* Roles of arguments that p itself has: the bias, and constants from here
- * downwards. */
-enum { ROLE_BIAS = -1, ROLE_CONSTANT = -2 };
-
-struct arg {
-    int dnnl_arg;
-    int role; /* enum prim_arg or one of the above */
-    dnnl_memory_desc_t md;
-};
-
-struct prim {
-    dnnl_primitive_desc_t pd;
-    dnnl_primitive_t prim;
-    dnnl_memory_desc_t plain; /* weights as prim_pack() is given them */
-    dnnl_memory_desc_t packed;
-    struct arg arg[MAX_ARGS];
-    int n_args;
-    float *bias;
-    float constant[MAX_CHAIN];
-    int n_constants;
-    bool has_binary, has_sum; /* among the post-ops */
-    size_t scratch_bytes;
-    const char *impl;
-};
-
-struct prim_call {
-    const struct prim *prim;
-    dnnl_stream_t stream;
-    dnnl_exec_arg_t arg[MAX_ARGS + 1];
-    int n_args;
-};
-
 static dnnl_engine_t engine;
-static dnnl_status_t engine_status;
 static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
 
 static void
 make_engine(void)
 {
-    engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
+        engine = NULL;
 }
 
-static int
-failed(dnnl_status_t st, const char *what, struct err *e)
+dnnl_engine_t
+prim2_engine(void)
+{
+    pthread_once(&engine_once, make_engine);
+    return engine;
+}
+
+int
+prim2_failed(dnnl_status_t st, const char *what, struct err *e)
 {
     if (st == dnnl_out_of_memory)
         return err_set(e, ERR_NO_MEMORY, "oneDNN %s: out of memory", what);
@@ -69,8 +39,8 @@ failed(dnnl_status_t st, const char *what, struct err *e)
                    (int)st);
 }
 
-static dnnl_data_type_t
-type_of(enum dtype t)
+dnnl_data_type_t
+prim2_type(enum dtype t)
 {
     switch (t) {
     case DTYPE_FLOAT:
@@ -86,8 +56,8 @@ type_of(enum dtype t)
     }
 }
 
-static dnnl_status_t
-strided(const struct prim_tensor *t, dnnl_memory_desc_t *md)
+dnnl_status_t
+prim2_strided(const struct prim_tensor *t, dnnl_memory_desc_t *md)
 {
     dnnl_dims_t dim, stride;
 
@@ -95,602 +65,20 @@ strided(const struct prim_tensor *t, dnnl_memory_desc_t *md)
         dim[i] = t->dim[i];
         stride[i] = t->stride[i];
     }
-    return dnnl_memory_desc_init_by_strides(md, t->rank, dim, type_of(t->dtype),
-                                            stride);
+    return dnnl_memory_desc_init_by_strides(md, t->rank, dim,
+                                            prim2_type(t->dtype), stride);
 }
 
 /* The same shape in whatever form the primitive likes. */
-static dnnl_status_t
-any_form(const struct prim_tensor *t, dnnl_memory_desc_t *md)
+dnnl_status_t
+prim2_any_form(const struct prim_tensor *t, dnnl_memory_desc_t *md)
 {
     dnnl_dims_t dim;
 
     for (int i = 0; i < t->rank; i++)
         dim[i] = t->dim[i];
-    return dnnl_memory_desc_init_by_tag(md, t->rank, dim, type_of(t->dtype),
+    return dnnl_memory_desc_init_by_tag(md, t->rank, dim, prim2_type(t->dtype),
                                         dnnl_format_tag_any);
-}
-
-/* --- posts and scales ---------------------------------------------------- */
-
-/* One float, as a tensor of that rank. */
-static dnnl_status_t
-number_desc(int rank, dnnl_memory_desc_t *md)
-{
-    dnnl_dims_t ones;
-
-    for (int i = 0; i < rank; i++)
-        ones[i] = 1;
-    return dnnl_memory_desc_init_by_strides(md, rank, ones, dnnl_f32, ones);
-}
-
-static dnnl_status_t
-append(dnnl_post_ops_t ops, const struct link *l, struct prim *p, int index,
-       int rank)
-{
-    struct arg *a = &p->arg[p->n_args];
-    dnnl_status_t st;
-
-    switch (l->kind) {
-    case LINK_ELTWISE:
-        return dnnl_post_ops_append_eltwise(ops, l->scale, l->alg, l->alpha,
-                                            l->beta);
-    case LINK_SUM:
-        return dnnl_post_ops_append_sum_v3(ops, l->scale, l->zero,
-                                           type_of(l->other->dtype));
-    case LINK_BINARY:
-        break;
-    }
-    st = l->post < 0 ? number_desc(rank, &a->md) : strided(l->other, &a->md);
-    if (st != dnnl_success)
-        return st;
-    a->dnnl_arg = DNNL_ARG_ATTR_MULTIPLE_POST_OP(index) | DNNL_ARG_SRC_1;
-    a->role = PRIM_POST + l->post;
-    if (l->post < 0) {
-        a->role = ROLE_CONSTANT - p->n_constants;
-        p->constant[p->n_constants++] = l->constant;
-    }
-    p->n_args++;
-    return dnnl_post_ops_append_binary(ops, l->alg, &a->md);
-}
-
-/* bias in units of the accumulator; scale has been checked to be > 0. */
-static int
-make_bias(const struct prim_math *m, struct prim *p, struct err *e)
-{
-    p->bias = mem_try((size_t)m->n_channels, sizeof *p->bias);
-    if (p->bias == NULL)
-        return err_set(e, ERR_NO_MEMORY, "no memory for a bias");
-    for (int i = 0; i < m->n_channels; i++) {
-        float s = m->scale == NULL ? 1 : m->scale[m->n_scales == 1 ? 0 : i];
-
-        p->bias[i] = m->bias[i] / s;
-        if (m->scale != NULL && !isfinite(p->bias[i]))
-            return err_set(e, ERR_UNSUPPORTED,
-                           "bias %g over scale %g is out of range",
-                           (double)m->bias[i], (double)s);
-    }
-    return 0;
-}
-
-static int
-set_scales(dnnl_primitive_attr_t attr, const struct prim_math *m, float unit,
-           int axis, struct err *e)
-{
-    float one = 1 / unit;
-    float *scale = &one;
-    int n = m->scale == NULL ? 1 : m->n_scales;
-    dnnl_status_t st = dnnl_success;
-
-    if (m->scale == NULL && unit == 1)
-        return 0;
-    if (m->scale != NULL) {
-        scale = mem_try((size_t)n, sizeof *scale);
-        if (scale == NULL)
-            return err_set(e, ERR_NO_MEMORY, "no memory for scales");
-        for (int i = 0; i < n; i++) {
-            scale[i] = m->scale[i] / unit;
-            if (!(m->scale[i] >= FLT_MIN) || !isfinite(scale[i]))
-                st = dnnl_invalid_arguments;
-        }
-    }
-    if (st == dnnl_success)
-        st = dnnl_primitive_attr_set_output_scales(
-            attr, n, n == 1 ? 0 : 1 << axis, scale);
-    if (m->scale != NULL)
-        mem_free(scale);
-    return st == dnnl_success ? 0 : failed(st, "output scale", e);
-}
-
-static int
-set_zero(dnnl_primitive_attr_t attr, int arg, int32_t zero, struct err *e)
-{
-    dnnl_status_t st;
-
-    if (zero == 0)
-        return 0;
-    st = dnnl_primitive_attr_set_zero_points(attr, arg, 1, 0, &zero);
-    return st == dnnl_success ? 0 : failed(st, "zero point", e);
-}
-
-/* The attribute all primitives here have: the caller gives the scratchpad. */
-static int
-new_attr(dnnl_primitive_attr_t *attr, struct err *e)
-{
-    dnnl_status_t st;
-
-    pthread_once(&engine_once, make_engine);
-    if (engine_status != dnnl_success)
-        return failed(engine_status, "engine", e);
-    st = dnnl_primitive_attr_create(attr);
-    if (st != dnnl_success)
-        return failed(st, "attribute", e);
-    st = dnnl_primitive_attr_set_scratchpad_mode(*attr,
-                                                 dnnl_scratchpad_mode_user);
-    return st == dnnl_success ? 0 : failed(st, "attribute", e);
-}
-
-/* rank: of dst; axis: of the channels in it. */
-static int
-math_attr(const struct prim_math *m, int rank, int axis, struct prim *p,
-          dnnl_primitive_attr_t *attr, struct err *e)
-{
-    struct chain c;
-    dnnl_post_ops_t ops = NULL;
-    dnnl_status_t st;
-    int rc = new_attr(attr, e);
-
-    if (rc != 0 || (rc = chain_make(&c, m, e)) != 0 ||
-        (rc = set_scales(*attr, m, c.first, axis, e)) != 0 ||
-        (rc = set_zero(*attr, DNNL_ARG_SRC,
-                       m->zero_at_run ? DNNL_RUNTIME_S32_VAL : m->src_zero,
-                       e)) != 0 ||
-        (rc = set_zero(*attr, DNNL_ARG_WEIGHTS, m->weights_zero, e)) != 0 ||
-        (rc = set_zero(*attr, DNNL_ARG_DST, m->dst_zero, e)) != 0)
-        return rc;
-    if (m->bias != NULL && (rc = make_bias(m, p, e)) != 0)
-        return rc;
-    st = dnnl_post_ops_create(&ops);
-    for (int i = 0; i < c.n && st == dnnl_success; i++) {
-        p->has_binary |= c.at[i].kind == LINK_BINARY;
-        p->has_sum |= c.at[i].kind == LINK_SUM;
-        st = append(ops, &c.at[i], p, i, rank);
-    }
-    if (st == dnnl_success)
-        st = dnnl_primitive_attr_set_post_ops(*attr, ops);
-    if (ops != NULL)
-        dnnl_post_ops_destroy(ops);
-    return st == dnnl_success ? 0 : failed(st, "post-op", e);
-}
-
-/* --- descriptions -------------------------------------------------------- */
-
-/* From here on p->pd exists: notes what is asked of it later. */
-static int
-describe(struct prim *p, struct err *e)
-{
-    const dnnl_memory_desc_t *md;
-    dnnl_status_t st;
-
-    st =
-        dnnl_primitive_desc_query(p->pd, dnnl_query_impl_info_str, 0, &p->impl);
-    if (st != dnnl_success)
-        return failed(st, "implementation name", e);
-    if (strstr(p->impl, "ref") != NULL)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "oneDNN has only its reference code (%s)", p->impl);
-    md = dnnl_primitive_desc_query_md(p->pd, dnnl_query_scratchpad_md, 0);
-    p->scratch_bytes = md == NULL ? 0 : dnnl_memory_desc_get_size(md);
-    return 0;
-}
-
-static void
-add_arg(struct prim *p, int dnnl_arg, int role)
-{
-    const dnnl_memory_desc_t *md =
-        dnnl_primitive_desc_query_md(p->pd, dnnl_query_exec_arg_md, dnnl_arg);
-
-    if (md == NULL || md->ndims == 0)
-        return;
-    p->arg[p->n_args++] = (struct arg){dnnl_arg, role, *md};
-}
-
-/* True when the window of output place o of an axis has no place inside. */
-static bool
-is_outside(const struct prim_conv *c, int axis, int64_t kernel, int64_t o)
-{
-    int64_t at = o * c->stride[axis] - c->pad_lo[axis];
-
-    for (int64_t k = 0; k < kernel; k++, at += c->dilation[axis])
-        if (at >= 0 && at < c->src.dim[axis + 2])
-            return false;
-    return true;
-}
-
-/* True when some window sees nothing but padding; with dilation that happens
- * also between its places. */
-static bool
-sees_only_padding(const struct prim_conv *c)
-{
-    int axes = c->src.rank - 2;
-
-    for (int i = 0; i < axes; i++) {
-        int64_t kernel = c->weights.dim[c->weights.rank - axes + i];
-        int64_t first = c->pad_lo[i] / c->stride[i] + 1;
-        int64_t last = c->pad_hi[i] / c->stride[i] + 1;
-        int64_t n = c->dst.dim[i + 2];
-
-        /* Only windows that reach over an edge can; far ones surely do. */
-        if (first > 64 || last > 64)
-            return true;
-        for (int64_t o = 0; o < n; o++) {
-            if (o == first && o < n - last)
-                o = n - last;
-            if (is_outside(c, i, kernel, o))
-                return true;
-        }
-    }
-    return false;
-}
-
-/*
- * What 2.6.3 does wrong, found by comparing random nodes with the plain
- * kernels.  With an operand (sum or binary) among the posts: brgconv crashes
- * where a window sees only padding and an eltwise post follows; convolutions
- * by gemm give wrong numbers; so do depthwise ones, on AVX2 and AVX-512, for
- * channels that fill no vector.  In int8, those by gemm err without an
- * operand too (4 channels in 4 groups, 8 out, kernel 4x2, padding 3 above and
- * 2 left).
- */
-static bool
-conv_errs(const struct prim *p, const struct prim_conv *c)
-{
-    bool depthwise = c->weights.rank > c->src.rank && c->weights.dim[2] == 1;
-    bool operand = p->has_binary || p->has_sum;
-
-    if (strstr(p->impl, "gemm_s8") != NULL)
-        return true;
-    return operand &&
-           (sees_only_padding(c) || strstr(p->impl, "gemm") != NULL ||
-            (depthwise && c->dst.dim[1] % 16 != 0));
-}
-
-/* Takes p, and attr when there is one. */
-static int
-finish(struct prim *p, const void *desc, const char *what,
-       dnnl_primitive_attr_t attr, struct prim **out, struct err *e)
-{
-    dnnl_status_t st =
-        dnnl_primitive_desc_create(&p->pd, desc, attr, engine, NULL);
-    int rc = st == dnnl_success ? describe(p, e) : failed(st, what, e);
-
-    if (rc == 0) {
-        add_arg(p, DNNL_ARG_SRC, PRIM_SRC);
-        add_arg(p, DNNL_ARG_DST, PRIM_DST);
-        *out = p;
-    } else {
-        prim_free(&p);
-    }
-    dnnl_primitive_attr_destroy(attr);
-    return rc;
-}
-
-static int
-give_up(struct prim *p, dnnl_primitive_attr_t attr, int rc)
-{
-    prim_free(&p);
-    if (attr != NULL)
-        dnnl_primitive_attr_destroy(attr);
-    return rc;
-}
-
-/* Weights and bias become arguments once the primitive has chosen a form. */
-static void
-add_weights(struct prim *p)
-{
-    add_arg(p, DNNL_ARG_WEIGHTS, PRIM_WEIGHTS);
-    p->packed = p->arg[p->n_args - 1].md;
-    if (p->bias != NULL)
-        add_arg(p, DNNL_ARG_BIAS, ROLE_BIAS);
-}
-
-/* The zero point of the source becomes an argument. */
-static int
-add_zero(struct prim *p, struct err *e)
-{
-    struct arg *a = &p->arg[p->n_args++];
-    const dnnl_dims_t one = {1};
-    dnnl_status_t st;
-
-    a->dnnl_arg = DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
-    a->role = PRIM_ZERO;
-    st = dnnl_memory_desc_init_by_tag(&a->md, 1, one, dnnl_s32, dnnl_a);
-    return st == dnnl_success ? 0 : failed(st, "zero point", e);
-}
-
-static dnnl_status_t
-bias_desc(const struct prim *p, const struct prim_math *m, int rank,
-          dnnl_memory_desc_t *md)
-{
-    dnnl_dims_t dim, stride;
-
-    memset(md, 0, sizeof *md);
-    if (p->bias == NULL)
-        return dnnl_success;
-    for (int i = 0; i < rank; i++) {
-        dim[i] = i == rank - 1 ? m->n_channels : 1;
-        stride[i] = i == rank - 1 ? 1 : m->n_channels;
-    }
-    return dnnl_memory_desc_init_by_strides(md, rank, dim, dnnl_f32, stride);
-}
-
-/* Spatial arrays as long as oneDNN declares them. */
-struct window {
-    dnnl_dims_t kernel, stride, dilation, pad_lo, pad_hi;
-};
-
-static void
-copy3(dnnl_dims_t to, const int64_t from[3], int64_t less)
-{
-    for (int i = 0; i < 3; i++)
-        to[i] = from[i] - less;
-}
-
-static dnnl_status_t
-conv_desc(const struct prim_conv *c, const dnnl_memory_desc_t *src,
-          const dnnl_memory_desc_t *w, const dnnl_memory_desc_t *bias,
-          const dnnl_memory_desc_t *dst, dnnl_convolution_desc_t *d)
-{
-    struct window win;
-
-    copy3(win.stride, c->stride, 0);
-    copy3(win.dilation, c->dilation, 1); /* oneDNN counts the gap */
-    copy3(win.pad_lo, c->pad_lo, 0);
-    copy3(win.pad_hi, c->pad_hi, 0);
-    if (c->transposed)
-        return dnnl_dilated_deconvolution_forward_desc_init(
-            d, dnnl_forward_inference, dnnl_deconvolution_direct, src, w, bias,
-            dst, win.stride, win.dilation, win.pad_lo, win.pad_hi);
-    return dnnl_dilated_convolution_forward_desc_init(
-        d, dnnl_forward_inference, dnnl_convolution_direct, src, w, bias, dst,
-        win.stride, win.dilation, win.pad_lo, win.pad_hi);
-}
-
-/* oneDNN 2.6.3 takes away too much for the zero point where a whole window
- * lies in the padding. */
-static bool
-windows_meet_input(const struct prim_conv *c)
-{
-    int spatial = c->src.rank - 2, at = c->weights.rank - spatial;
-
-    for (int i = 0; i < spatial; i++) {
-        int64_t reach = (c->weights.dim[at + i] - 1) * c->dilation[i];
-
-        if (c->pad_lo[i] > reach || c->pad_hi[i] > reach)
-            return false;
-    }
-    return true;
-}
-
-/* And its int8 code for AVX2 is wrong for depthwise windows of 8 taps. */
-static bool
-eight_taps(const struct prim_conv *c)
-{
-    int spatial = c->src.rank - 2, at = c->weights.rank - spatial;
-    int64_t taps = 1;
-
-    for (int i = 0; i < spatial; i++)
-        taps *= c->weights.dim[at + i];
-    return taps == 8 && at == 3 && c->weights.dim[1] == 1 &&
-           c->weights.dim[2] == 1 && c->weights.dtype == DTYPE_INT8 &&
-           dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core;
-}
-
-int
-prim_conv(const struct prim_conv *c, const struct prim_math *m,
-          struct prim **out, struct err *e)
-{
-    dnnl_memory_desc_t src, w, dst, bias;
-    dnnl_convolution_desc_t d;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t st;
-    struct prim *p;
-    int rc;
-
-    if ((m->src_zero != 0 || m->zero_at_run) && !windows_meet_input(c))
-        return err_set(e, ERR_UNSUPPORTED, "windows of padding alone");
-    if (eight_taps(c))
-        return err_set(e, ERR_UNSUPPORTED, "a depthwise window of 8 taps");
-    p = mem_new(1, sizeof *p);
-    rc = math_attr(m, c->dst.rank, 1, p, &attr, e);
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    if ((st = strided(&c->src, &src)) != dnnl_success ||
-        (st = strided(&c->weights, &p->plain)) != dnnl_success ||
-        (st = any_form(&c->weights, &w)) != dnnl_success ||
-        (st = strided(&c->dst, &dst)) != dnnl_success ||
-        (st = bias_desc(p, m, 1, &bias)) != dnnl_success ||
-        (st = conv_desc(c, &src, &w, p->bias != NULL ? &bias : NULL, &dst,
-                        &d)) != dnnl_success)
-        return give_up(p, attr, failed(st, "convolution", e));
-    rc = finish(p, &d, "convolution", attr, out, e);
-    if (rc != 0)
-        return rc;
-    add_weights(p);
-    if (m->zero_at_run && (rc = add_zero(p, e)) != 0) {
-        prim_free(out);
-        return rc;
-    }
-    if (!conv_errs(p, c))
-        return 0;
-    rc = err_set(e, ERR_UNSUPPORTED, "oneDNN has only %s, which errs here",
-                 p->impl);
-    prim_free(out);
-    return rc;
-}
-
-int
-prim_matmul(const struct prim_matmul *c, const struct prim_math *m,
-            struct prim **out, struct err *e)
-{
-    struct prim *p = mem_new(1, sizeof *p);
-    dnnl_memory_desc_t src, w, dst, bias;
-    dnnl_matmul_desc_t d;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t st;
-    int rc = math_attr(m, c->dst.rank, c->dst.rank - 1, p, &attr, e);
-
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    if ((st = strided(&c->src, &src)) != dnnl_success ||
-        (st = strided(&c->weights, &p->plain)) != dnnl_success ||
-        (st = c->pack ? any_form(&c->weights, &w) : strided(&c->weights, &w)) !=
-            dnnl_success ||
-        (st = strided(&c->dst, &dst)) != dnnl_success ||
-        (st = bias_desc(p, m, c->dst.rank, &bias)) != dnnl_success ||
-        (st = dnnl_matmul_desc_init(&d, &src, &w,
-                                    p->bias != NULL ? &bias : NULL, &dst)) !=
-            dnnl_success)
-        return give_up(p, attr, failed(st, "matmul", e));
-    rc = finish(p, &d, "matmul", attr, out, e);
-    if (rc != 0)
-        return rc;
-    add_weights(p);
-    return 0;
-}
-
-int
-prim_pool(const struct prim_pool *c, struct prim **out, struct err *e)
-{
-    struct prim *p = mem_new(1, sizeof *p);
-    dnnl_memory_desc_t src, dst;
-    dnnl_pooling_v2_desc_t d;
-    dnnl_primitive_attr_t attr = NULL;
-    struct window win;
-    dnnl_status_t st;
-    int rc = new_attr(&attr, e);
-
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    copy3(win.kernel, c->kernel, 0);
-    copy3(win.stride, c->stride, 0);
-    copy3(win.dilation, c->dilation, 1);
-    copy3(win.pad_lo, c->pad_lo, 0);
-    copy3(win.pad_hi, c->pad_hi, 0);
-    if ((st = strided(&c->src, &src)) != dnnl_success ||
-        (st = strided(&c->dst, &dst)) != dnnl_success ||
-        (st = dnnl_pooling_v2_forward_desc_init(
-             &d, dnnl_forward_inference,
-             c->max         ? dnnl_pooling_max
-             : c->count_pad ? dnnl_pooling_avg_include_padding
-                            : dnnl_pooling_avg_exclude_padding,
-             &src, &dst, win.stride, win.kernel, win.dilation, win.pad_lo,
-             win.pad_hi)) != dnnl_success)
-        return give_up(p, attr, failed(st, "pooling", e));
-    return finish(p, &d, "pooling", attr, out, e);
-}
-
-int
-prim_unary(enum op op, float alpha, float beta, int64_t n, struct prim **out,
-           struct err *e)
-{
-    struct prim *p = mem_new(1, sizeof *p);
-    struct prim_tensor t = {DTYPE_FLOAT, 1, {n}, {1}};
-    dnnl_memory_desc_t md;
-    dnnl_eltwise_desc_t d;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t st;
-    struct link l;
-    int rc = new_attr(&attr, e);
-
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    if (!chain_unary(op, alpha, beta, &l) || op == OP_HARD_SIGMOID)
-        return give_up(p, attr,
-                       err_set(e, ERR_UNSUPPORTED, "oneDNN has no eltwise %s",
-                               op_name(op)));
-    if ((st = strided(&t, &md)) != dnnl_success ||
-        (st = dnnl_eltwise_forward_desc_init(&d, dnnl_forward_inference, l.alg,
-                                             &md, l.alpha, l.beta)) !=
-            dnnl_success)
-        return give_up(p, attr, failed(st, "eltwise", e));
-    return finish(p, &d, "eltwise", attr, out, e);
-}
-
-int
-prim_softmax(const struct prim_tensor *t, bool log, struct prim **out,
-             struct err *e)
-{
-    struct prim *p = mem_new(1, sizeof *p);
-    dnnl_memory_desc_t md;
-    dnnl_softmax_v2_desc_t d;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t st;
-    int rc = new_attr(&attr, e);
-
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    if ((st = strided(t, &md)) != dnnl_success ||
-        (st = dnnl_softmax_v2_forward_desc_init(
-             &d, dnnl_forward_inference,
-             log ? dnnl_softmax_log : dnnl_softmax_accurate, &md, &md,
-             t->rank - 1)) != dnnl_success)
-        return give_up(p, attr, failed(st, "softmax", e));
-    return finish(p, &d, "softmax", attr, out, e);
-}
-
-int
-prim_layer_norm(const struct prim_tensor *t, float epsilon, bool beta,
-                struct prim **out, struct err *e)
-{
-    struct prim *p = mem_new(1, sizeof *p);
-    dnnl_memory_desc_t md;
-    dnnl_layer_normalization_desc_t d;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t st;
-    int rc = new_attr(&attr, e);
-
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    if ((st = strided(t, &md)) != dnnl_success ||
-        (st = dnnl_layer_normalization_forward_desc_init(
-             &d, dnnl_forward_inference, &md, NULL, epsilon,
-             dnnl_use_scale | (beta ? dnnl_use_shift : 0u))) != dnnl_success)
-        return give_up(p, attr, failed(st, "layer normalization", e));
-    rc = finish(p, &d, "layer normalization", attr, out, e);
-    if (rc == 0) {
-        add_arg(*out, DNNL_ARG_SCALE, PRIM_GAMMA);
-        if (beta)
-            add_arg(*out, DNNL_ARG_SHIFT, PRIM_BETA);
-    }
-    return rc;
-}
-
-int
-prim_reorder(const struct prim_tensor *src, const struct prim_tensor *dst,
-             struct prim **out, struct err *e)
-{
-    struct prim *p = mem_new(1, sizeof *p);
-    dnnl_memory_desc_t from, to;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t st;
-    int rc = new_attr(&attr, e);
-
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    if ((st = strided(src, &from)) != dnnl_success ||
-        (st = strided(dst, &to)) != dnnl_success ||
-        (st = dnnl_reorder_primitive_desc_create(&p->pd, &from, engine, &to,
-                                                 engine, attr)) != dnnl_success)
-        return give_up(p, attr, failed(st, "reorder", e));
-    rc = describe(p, e);
-    if (rc != 0)
-        return give_up(p, attr, rc);
-    p->arg[p->n_args++] = (struct arg){DNNL_ARG_FROM, PRIM_SRC, from};
-    p->arg[p->n_args++] = (struct arg){DNNL_ARG_TO, PRIM_DST, to};
-    dnnl_primitive_attr_destroy(attr);
-    *out = p;
-    return 0;
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -703,7 +91,7 @@ prim_build(struct prim *p, struct err *e)
     if (p->prim == NULL)
         st = dnnl_primitive_create(&p->prim, p->pd);
 
-    return st == dnnl_success ? 0 : failed(st, "primitive", e);
+    return st == dnnl_success ? 0 : prim2_failed(st, "primitive", e);
 }
 
 void
@@ -788,7 +176,7 @@ prim_pack(const struct prim *p, const void *plain, void *packed, struct err *e)
         dnnl_primitive_destroy(prim);
     if (pd != NULL)
         dnnl_primitive_desc_destroy(pd);
-    return st == dnnl_success ? 0 : failed(st, "weights reorder", e);
+    return st == dnnl_success ? 0 : prim2_failed(st, "weights reorder", e);
 }
 
 /* oneDNN takes addresses as void *, but only reads here. */
@@ -837,7 +225,7 @@ prim_bind(const struct prim *p, void *const *arg, void *scratch,
     st = bind_all(c, arg, scratch);
     if (st != dnnl_success) {
         prim_unbind(&c);
-        return failed(st, "memory", e);
+        return prim2_failed(st, "memory", e);
     }
     *out = c;
     return 0;
@@ -849,7 +237,7 @@ prim_run(const struct prim_call *c, struct err *e)
     dnnl_status_t st =
         dnnl_primitive_execute(c->prim->prim, c->stream, c->n_args, c->arg);
 
-    return st == dnnl_success ? 0 : failed(st, "execution", e);
+    return st == dnnl_success ? 0 : prim2_failed(st, "execution", e);
 }
 
 void
