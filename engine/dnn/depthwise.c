@@ -266,7 +266,7 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
 
 #define TARGET                                                                 \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,"     \
-                          "fma")))
+                          "fma"))) UNALIGNED_STACK
 
 /* The sums of a block to units around the output's zero point. */
 TARGET INLINE __m512i

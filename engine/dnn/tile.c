@@ -17,11 +17,7 @@
 #include "engine/dnn/variants.h"
 
 #if defined(__x86_64__)
-/*
- * What ASan puts in place of the stack is not aligned to vectors of 64 bytes
- * by GCC 12 (its bug 110027), and at -O1 the sums are not in registers.
- */
-#define TARGET TARGET_512 __attribute__((no_sanitize("address")))
+#define TARGET TARGET_512 UNALIGNED_STACK
 #define NAME(x) x##_512
 #define VECTOR __m512
 #define LANES 16
