@@ -10,10 +10,16 @@
  * its own; packing them to bytes at the end undoes it, and what meets the sums
  * in between (start, scale, bias) is kept in that order.
  *
- * Pixels beside each other make one long run of channels, as their taps do,
- * when the stride is 1: narrow images fill the vectors, too.  Tables are as
+ * With at least as many channels, what has been woven of four columns serves
+ * all outputs whose windows lie in them: two of a window of 3, four of one of
+ * 5 in eight columns.  These groups have weights of their own, with zeros for
+ * the columns that are another output's.
+ *
+ * Of fewer channels, pixels beside each other make one long run, as their taps
+ * do when the stride is 1: narrow images fill the vectors, too.  Tables are as
  * long as `tile` pixels.
  */
+#include <math.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -47,11 +53,16 @@ struct depthwise {
     int32_t *start;  /* what the zero point takes away */
     float *scale, *bias;
 
+    /* Groups of outputs: none when group is 0. */
+    int quads, group;     /* of columns; outputs */
+    int8_t *wide_weights; /* [blocks, kernel rows, quads, group, 4, LANES] */
+
     uint8_t *outside; /* `tile` pixels of the zero point */
     bool hard_swish;
-    float factor;    /* of hard-swish: to units of the output */
-    float low, high; /* around the zero point of the output */
-    int32_t zero;
+    float factor;     /* of hard-swish: to units of the output */
+    float zero;       /* of the output, made uint8 */
+    float low, high;  /* what it may be */
+    bool clips;       /* packing would not do that by itself */
     uint8_t out_flip; /* output is int8 */
 };
 
@@ -168,24 +179,66 @@ weave(struct depthwise *d, const struct value *w, int32_t zero)
     }
 }
 
+/* Outputs that one weaving of columns serves; 0 where runs are better. */
+static void
+plan_groups(struct depthwise *d)
+{
+    const int64_t k = d->w.kernel[1];
+
+    if (d->channels < LANES || d->w.stride[1] != 1 || d->w.dilation[1] != 1 ||
+        (k != 3 && k != 5 && k != 7))
+        return;
+    d->quads = k == 3 ? 1 : 2;
+    d->group = (int)(QUAD * d->quads - k + 1);
+}
+
+static size_t
+wide_bytes(const struct depthwise *d)
+{
+    return (size_t)((d->channels + LANES - 1) / LANES * d->w.kernel[0]) *
+           (size_t)(d->quads * d->group * QUAD * LANES);
+}
+
+static void
+weave_wide(struct depthwise *d, const struct value *w)
+{
+    const int shift = w->dtype == DTYPE_UINT8 ? 128 : 0;
+    const int64_t k = d->w.kernel[1];
+    int8_t *to = d->wide_weights;
+
+    for (int64_t block = 0; block < d->channels; block += LANES)
+        for (int64_t row = 0; row < d->w.kernel[0]; row++)
+            for (int64_t i = 0; i < (int64_t)d->quads * d->group; i++)
+                for (int64_t at = 0; at < QUAD * LANES; at++) {
+                    const int64_t quad = i / d->group, output = i % d->group;
+                    const int64_t col = quad * QUAD + at % QUAD - output;
+                    const int64_t c = channel_at(d, block + at / QUAD);
+                    const uint8_t *from =
+                        (const uint8_t *)w->data + c * d->n_taps;
+
+                    *to++ = col < 0 || col >= k
+                                ? 0
+                                : (int8_t)(from[row * k + col] - shift);
+                }
+}
+
 static void
 set_output(struct depthwise *d, const struct node *n, enum dtype t)
 {
     const struct post *p = n->n_posts > 0 ? &n->posts[0] : NULL;
     const float unit = 1 / n->out_q->scale[0];
-    const int32_t shift = t == DTYPE_INT8 ? 128 : 0;
 
-    d->out_flip = (uint8_t)shift;
-    d->zero = n->out_q->zero[0] + shift;
-    d->low = (float)-d->zero;
-    d->high = (float)(255 - d->zero);
+    d->out_flip = t == DTYPE_INT8 ? 128 : 0;
+    d->zero = (float)(n->out_q->zero[0] + d->out_flip);
+    d->low = 0;
+    d->high = 255;
     d->factor = unit;
     d->hard_swish = p != NULL && p->op == OP_HARD_SWISH;
-    if (p != NULL && p->op == OP_RELU && d->low < 0)
-        d->low = 0;
+    if (p != NULL && p->op == OP_RELU)
+        d->low = d->zero;
     if (p != NULL && p->op == OP_CLIP) {
-        d->low = d->low > p->alpha * unit ? d->low : p->alpha * unit;
-        d->high = d->high < p->beta * unit ? d->high : p->beta * unit;
+        d->low = fmaxf(d->low, p->alpha * unit + d->zero);
+        d->high = fminf(d->high, p->beta * unit + d->zero);
     }
 }
 
@@ -201,12 +254,21 @@ set_scales(struct depthwise *d, const struct graph *g, const struct node *n,
     if (b != NULL &&
         desc_bias(b, node_in_q(n, 2), (int)d->channels, 1, &bias, e) != 0)
         return e->code;
+    d->clips = d->low > 0 || d->high < 255;
     for (int64_t i = 0; i < tile_places(d); i++) {
         int64_t c = channel_at(d, i);
 
         d->scale[i] = xq->scale[0] * wq->scale[wq->n == 1 ? 0 : c] * unit;
         d->bias[i] = bias == NULL ? 0 : bias[c] * unit;
+        /* Beyond 31 bits a sum would come back as the least integer. */
+        if (!(fabsf(d->scale[i]) * (float)d->n_taps * 255 * 128 +
+                  fabsf(d->bias[i]) <
+              1e9f))
+            d->clips = true;
+        if (!d->hard_swish)
+            d->bias[i] += d->zero;
     }
+    d->clips |= d->hard_swish;
     mem_free(bias);
     return 0;
 }
@@ -219,6 +281,7 @@ done(struct step *s)
     if (d == NULL)
         return;
     mem_free(d->weights);
+    mem_free(d->wide_weights);
     mem_free(d->start);
     mem_free(d->scale);
     mem_free(d->bias);
@@ -252,11 +315,17 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
     d->scale = mem_try_aligned(places * sizeof *d->scale);
     d->bias = mem_try_aligned(places * sizeof *d->bias);
     d->outside = mem_try_aligned(places);
-    if (d->weights == NULL || d->start == NULL || d->scale == NULL ||
-        d->bias == NULL || d->outside == NULL)
+    plan_groups(d);
+    if (d->group > 0)
+        d->wide_weights = mem_try_aligned(wide_bytes(d));
+    if ((d->group > 0 && d->wide_weights == NULL) || d->weights == NULL ||
+        d->start == NULL || d->scale == NULL || d->bias == NULL ||
+        d->outside == NULL)
         return err_set(e, ERR_NO_MEMORY, "no memory for %d weights",
                        d->n_taps * (int)d->channels);
     weave(d, node_in(g, n, 1), zero);
+    if (d->group > 0)
+        weave_wide(d, node_in(g, n, 1));
     memset(d->outside, zero ^ d->flip, places);
     set_output(d, n, node_out(g, n, 0)->dtype);
     return set_scales(d, g, n, e);
@@ -268,7 +337,7 @@ prepare(const struct graph *g, const struct node *n, struct step *s,
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,"     \
                           "fma"))) UNALIGNED_STACK
 
-/* The sums of a block to units around the output's zero point. */
+/* 16 sums to units of the output. */
 TARGET INLINE __m512i
 to_units(const struct depthwise *d, __m512i sum, int64_t at)
 {
@@ -282,56 +351,166 @@ to_units(const struct depthwise *d, __m512i sum, int64_t at)
 
         gate = _mm512_max_ps(gate, _mm512_setzero_ps());
         gate = _mm512_min_ps(gate, _mm512_set1_ps(1));
-        v = _mm512_mul_ps(_mm512_mul_ps(v, gate), _mm512_set1_ps(d->factor));
+        v = _mm512_fmadd_ps(_mm512_mul_ps(v, gate), _mm512_set1_ps(d->factor),
+                            _mm512_set1_ps(d->zero));
     }
-    v = _mm512_max_ps(v, _mm512_set1_ps(d->low));
-    v = _mm512_min_ps(v, _mm512_set1_ps(d->high));
-    return _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(d->zero));
+    if (d->clips) {
+        v = _mm512_max_ps(v, _mm512_set1_ps(d->low));
+        v = _mm512_min_ps(v, _mm512_set1_ps(d->high));
+    }
+    return _mm512_cvtps_epi32(v);
+}
+
+/* The sums of a block to its bytes. */
+TARGET INLINE void
+put(const struct depthwise *d, __m512i sum[QUAD], int64_t at, uint8_t *y,
+    __mmask64 m)
+{
+    __m512i v;
+
+#pragma GCC unroll 4
+    for (int k = 0; k < QUAD; k++)
+        sum[k] = to_units(d, sum[k], at + 16 * k);
+    v = _mm512_packus_epi16(_mm512_packs_epi32(sum[0], sum[1]),
+                            _mm512_packs_epi32(sum[2], sum[3]));
+    v = _mm512_xor_si512(v, _mm512_set1_epi8((char)d->out_flip));
+    if (m == ~0ull) /* a masked store costs far more on some machines */
+        _mm512_storeu_si512(y, v);
+    else
+        _mm512_mask_storeu_epi8(y, m, v);
+}
+
+TARGET INLINE void
+start(const struct depthwise *d, __m512i sum[QUAD], int64_t at)
+{
+#pragma GCC unroll 4
+    for (int k = 0; k < QUAD; k++)
+        sum[k] = _mm512_load_si512(d->start + at + 16 * k);
+}
+
+/* Four taps of a block, woven. */
+TARGET INLINE void
+weave_taps(__m512i v[QUAD], const uint8_t *a, const uint8_t *b,
+           const uint8_t *c, const uint8_t *d, __mmask64 m, bool flip)
+{
+    __m512i x = _mm512_maskz_loadu_epi8(m, a), low, high;
+    __m512i y = _mm512_maskz_loadu_epi8(m, b);
+    __m512i ab_low = _mm512_unpacklo_epi8(x, y);
+    __m512i ab_high = _mm512_unpackhi_epi8(x, y);
+
+    x = _mm512_maskz_loadu_epi8(m, c);
+    y = _mm512_maskz_loadu_epi8(m, d);
+    low = _mm512_unpacklo_epi8(x, y);
+    high = _mm512_unpackhi_epi8(x, y);
+    v[0] = _mm512_unpacklo_epi16(ab_low, low);
+    v[1] = _mm512_unpackhi_epi16(ab_low, low);
+    v[2] = _mm512_unpacklo_epi16(ab_high, high);
+    v[3] = _mm512_unpackhi_epi16(ab_high, high);
+#pragma GCC unroll 4
+    for (int k = 0; flip && k < QUAD; k++)
+        v[k] = _mm512_xor_si512(v[k], _mm512_set1_epi8((char)128));
+}
+
+TARGET INLINE void
+add_products(__m512i sum[QUAD], const __m512i v[QUAD], const int8_t *w)
+{
+#pragma GCC unroll 4
+    for (int k = 0; k < QUAD; k++)
+        sum[k] =
+            _mm512_dpbusd_epi32(sum[k], v[k], _mm512_load_si512(w + k * LANES));
 }
 
 /*
  * n neighbouring bytes of output: channels of one pixel, or of several.  tap:
  * where the first of each tap is, QUAD for each quad.
  */
-TARGET static void
+TARGET INLINE void
 run_of(const struct depthwise *d, const uint8_t *const *tap, uint8_t *y,
-       int64_t n)
+       int64_t n, bool flip)
 {
-    const __m512i flip = _mm512_set1_epi8((char)d->flip);
-    const __m512i out_flip = _mm512_set1_epi8((char)d->out_flip);
     const int8_t *w = d->weights;
 
     for (int64_t at = 0; at < n; at += LANES) {
         __mmask64 m = n - at >= LANES ? ~0ull : (1ull << (n - at)) - 1;
-        __m512i sum[QUAD];
+        __m512i sum[QUAD], v[QUAD];
 
-        for (int k = 0; k < QUAD; k++)
-            sum[k] = _mm512_load_si512(d->start + at + 16 * k);
+        start(d, sum, at);
         for (int q = 0; q < d->n_quads; q++, w += QUAD * LANES) {
             const uint8_t *const *t = tap + QUAD * q;
-            __m512i a = _mm512_maskz_loadu_epi8(m, t[0] + at);
-            __m512i b = _mm512_maskz_loadu_epi8(m, t[1] + at);
-            __m512i c = _mm512_maskz_loadu_epi8(m, t[2] + at);
-            __m512i e = _mm512_maskz_loadu_epi8(m, t[3] + at);
-            __m512i ab = _mm512_xor_si512(_mm512_unpacklo_epi8(a, b), flip);
-            __m512i ce = _mm512_xor_si512(_mm512_unpacklo_epi8(c, e), flip);
 
-            sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_unpacklo_epi16(ab, ce),
-                                         _mm512_load_si512(w));
-            sum[1] = _mm512_dpbusd_epi32(sum[1], _mm512_unpackhi_epi16(ab, ce),
-                                         _mm512_load_si512(w + LANES));
-            ab = _mm512_xor_si512(_mm512_unpackhi_epi8(a, b), flip);
-            ce = _mm512_xor_si512(_mm512_unpackhi_epi8(c, e), flip);
-            sum[2] = _mm512_dpbusd_epi32(sum[2], _mm512_unpacklo_epi16(ab, ce),
-                                         _mm512_load_si512(w + 2 * LANES));
-            sum[3] = _mm512_dpbusd_epi32(sum[3], _mm512_unpackhi_epi16(ab, ce),
-                                         _mm512_load_si512(w + 3 * LANES));
+            weave_taps(v, t[0] + at, t[1] + at, t[2] + at, t[3] + at, m, flip);
+            add_products(sum, v, w);
         }
-        for (int k = 0; k < QUAD; k++)
-            sum[k] = to_units(d, sum[k], at + 16 * k);
-        sum[0] = _mm512_packus_epi16(_mm512_packs_epi32(sum[0], sum[1]),
-                                     _mm512_packs_epi32(sum[2], sum[3]));
-        _mm512_mask_storeu_epi8(y + at, m, _mm512_xor_si512(sum[0], out_flip));
+        put(d, sum, at, y + at, m);
+    }
+}
+
+TARGET static void
+run_bytes(const struct depthwise *d, const uint8_t *const *tap, uint8_t *y,
+          int64_t n)
+{
+    if (d->flip)
+        run_of(d, tap, y, n, true);
+    else
+        run_of(d, tap, y, n, false);
+}
+
+/*
+ * `group` neighbouring pixels of output, one block of channels.  row: the
+ * first column of each row of taps; step: to the next, 0 outside the image.
+ */
+TARGET INLINE void
+group_of(const struct depthwise *d, const uint8_t *const *row,
+         const int64_t *step, int64_t at, uint8_t *y, __mmask64 m, int quads,
+         int group, bool flip)
+{
+    const int8_t *w = d->wide_weights + at / LANES * d->w.kernel[0] * quads *
+                                            group * QUAD * LANES;
+    __m512i sum[QUAD][QUAD], v[QUAD];
+
+#pragma GCC unroll 4
+    for (int g = 0; g < group; g++)
+        start(d, sum[g], at);
+    for (int64_t i = 0; i < d->w.kernel[0]; i++) {
+        const uint8_t *x = row[i] + at;
+
+#pragma GCC unroll 2
+        for (int q = 0; q < quads; q++, x += QUAD * step[i]) {
+            weave_taps(v, x, x + step[i], x + 2 * step[i], x + 3 * step[i], m,
+                       flip);
+#pragma GCC unroll 4
+            for (int g = 0; g < group; g++, w += QUAD * LANES)
+                add_products(sum[g], v, w);
+        }
+    }
+#pragma GCC unroll 4
+    for (int g = 0; g < group; g++)
+        put(d, sum[g], at, y + at + g * d->channels, m);
+}
+
+TARGET static void
+group_bytes(const struct depthwise *d, const uint8_t *const *row,
+            const int64_t *step, int64_t at, uint8_t *y, __mmask64 m)
+{
+    switch (d->quads * 100 + d->group * 10 + (d->flip != 0)) {
+    case 120:
+        group_of(d, row, step, at, y, m, 1, 2, false);
+        break;
+    case 121:
+        group_of(d, row, step, at, y, m, 1, 2, true);
+        break;
+    case 240:
+        group_of(d, row, step, at, y, m, 2, 4, false);
+        break;
+    case 241:
+        group_of(d, row, step, at, y, m, 2, 4, true);
+        break;
+    case 220:
+        group_of(d, row, step, at, y, m, 2, 2, false);
+        break;
+    default:
+        group_of(d, row, step, at, y, m, 2, 2, true);
+        break;
     }
 }
 
@@ -369,7 +548,34 @@ some_pixels(const struct line *l, int64_t from, int64_t pixels)
         }
     while (n % QUAD != 0)
         tap[n++] = d->outside; /* their weights are 0 */
-    run_of(d, tap, l->y + from * d->channels, pixels * d->channels);
+    run_bytes(d, tap, l->y + from * d->channels, pixels * d->channels);
+}
+
+/* Pixels [from, to), none of which has a tap beside the image, in groups; the
+ * last may overlap the one before. */
+static void
+grouped_pixels(const struct line *l, int64_t from, int64_t to)
+{
+    const struct depthwise *d = l->d;
+    const uint8_t *row[MAX_TAPS];
+    int64_t step[MAX_TAPS];
+
+    for (int64_t i = 0; i < d->w.kernel[0]; i++)
+        step[i] = l->row[i] != NULL ? d->channels : 0;
+    for (int64_t c = 0; c < d->channels; c += LANES) {
+        const int64_t left = d->channels - c;
+        const __mmask64 m = left >= LANES ? ~0ull : (1ull << left) - 1;
+
+        for (int64_t at = from; at < to; at += d->group) {
+            int64_t p = at + d->group <= to ? at : to - d->group;
+
+            for (int64_t i = 0; i < d->w.kernel[0]; i++)
+                row[i] = l->row[i] == NULL
+                             ? d->outside
+                             : l->row[i] + (p - d->w.begin[1]) * d->channels;
+            group_bytes(d, row, step, c, l->y + p * d->channels, m);
+        }
+    }
 }
 
 /* Pixels of output whose taps all lie between the sides: [*from, *to). */
@@ -406,6 +612,10 @@ one_row(void *arg, int64_t i)
     between_sides(w, &from, &to);
     for (; at < from; at++)
         some_pixels(&l, at, 1);
+    if (d->group > 0 && to - from >= d->group) {
+        grouped_pixels(&l, from, to);
+        at = to;
+    }
     for (; at < to; at += run)
         some_pixels(&l, at, to - at < run ? to - at : run);
     for (at = to; at < w->out[1]; at++)
