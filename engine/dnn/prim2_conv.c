@@ -76,7 +76,8 @@ conv_errs(const struct prim *p, const struct prim_conv *c,
 
     if (strstr(p->impl, "gemm_s8") != NULL || has_eight_taps(c))
         return true;
-    if ((m->src_zero != 0 || m->zero_at_run) && sees_only_padding(c))
+    if ((m->src_zero != 0 || m->zero_at_run) && !c->transposed &&
+        sees_only_padding(c))
         return true;
     return operand &&
            (sees_only_padding(c) || strstr(p->impl, "gemm") != NULL ||
