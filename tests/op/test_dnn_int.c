@@ -101,6 +101,26 @@ one_depthwise(int c, int h, int w, const int64_t *kernel, const int64_t *step,
     both_check(g, out, 1, engine_has_vnni() ? "dnn.depthwise/own" : NULL, what);
 }
 
+/* One axis, as in nets that hear. */
+static void
+one_depthwise_line(int c, int kernel, int stride)
+{
+    const int64_t pads[] = {kernel / 2, kernel - 1}, steps[] = {stride};
+    struct graph *g = graph_new();
+    int in = pair(g, both_input(g, "x", SHAPE(2, c, 37)), U, 0.02f, 7);
+    int out = NODE(g, OP_CONV, in, weights(g, SHAPE(c, 1, kernel), 0, false),
+                   both_const(g, SHAPE(c), 0.5f));
+    char what[80];
+
+    attr_set_ints(g, MADE(g, out), "strides", steps, 1);
+    attr_set_ints(g, MADE(g, out), "pads", pads, 2);
+    attr_set_int(g, MADE(g, out), "group", c);
+    out = quantize(g, out, U, 0.013f, 90);
+    snprintf(what, sizeof what, "depthwise %dx37 by %d, step %d", c, kernel,
+             stride);
+    both_check(g, out, 1, engine_has_vnni() ? "dnn.depthwise/own" : NULL, what);
+}
+
 static void
 test_depthwise(void **state)
 {
@@ -116,6 +136,11 @@ test_depthwise(void **state)
             for (size_t s = 0; s < sizeof steps / sizeof *steps; s++, variant++)
                 one_depthwise(channels[c], 13, 13 + variant % 23, kernels[k],
                               steps[s], variant);
+    for (int k = 1; k < 10; k++)
+        for (int step = 1; step < 3; step++) {
+            one_depthwise_line(24, k, step);
+            one_depthwise_line(130, k, step);
+        }
 }
 
 #define NO DTYPE_NONE
