@@ -50,7 +50,8 @@ conv_integer_infer(struct graph *g, struct node *n, struct err *e)
                        " groups",
                        shape_text(x, xt), shape_text(k, kt), group);
     if (check_zero(g, n, 2, 1, e) != 0 ||
-        check_zero(g, n, 3, k->dim[0], e) != 0)
+        check_zero(g, n, 3, k->dim[0], e) != 0 ||
+        (n->op == OP_CONV_SCALED && post_scale_check(g, n, k->dim[0], e) != 0))
         return e->code;
     out.dim[1] = k->dim[0];
     for (int i = 0; i < w.n; i++)

@@ -122,7 +122,8 @@ matmul_infer(struct graph *g, struct node *n, struct err *e)
         rule_type(g, n, 1, types, e) != 0 ||
         (!integer && rule_same_type(g, n, 1, e) != 0) ||
         matmul_shapes(&a->shape, &b->shape, &p, &out, e) != 0 ||
-        (integer && integer_zero_points(g, n, &p, e) != 0))
+        (integer && integer_zero_points(g, n, &p, e) != 0) ||
+        (n->op == OP_MATMUL_SCALED && post_scale_check(g, n, p.N, e) != 0))
         return e->code;
     return rule_out(g, n, 0,
                     n->op == OP_MATMUL_INTEGER  ? DTYPE_INT32

@@ -40,11 +40,30 @@ post_apply(const struct step *s, void *const *io)
     }
 }
 
+int
+post_scale_check(const struct graph *g, const struct node *n, int64_t channels,
+                 struct err *e)
+{
+    for (int i = 4; i < 6; i++) {
+        const struct value *v = i < n->n_own ? node_in(g, n, i) : NULL;
+
+        if (v == NULL)
+            continue;
+        if (v->dtype != DTYPE_FLOAT ||
+            (shape_n(&v->shape) != 1 &&
+             (int64_t)shape_n(&v->shape) != channels))
+            return err_set(e, ERR_INVALID,
+                           "input %s must be one float32, or one a channel",
+                           v->name);
+    }
+    return 0;
+}
+
 /* Of channel c: one number for all, or one each; 0 when there is none. */
 static float
 channel_number(const struct step *s, void *const *io, int i, int64_t c)
 {
-    const struct value *v = step_in(s, i);
+    const struct value *v = i < s->node->n_own ? step_in(s, i) : NULL;
 
     if (v == NULL)
         return 0;

@@ -103,6 +103,11 @@ double einsum_work(const struct graph *g, const struct node *n);
 /* Applies the node's posts to output 0, which is float32 in any layout. */
 void post_apply(const struct step *s, void *const *io);
 
+/* Inputs 4 and 5 of CONV_SCALED or MATMUL_SCALED, scale and bias: each one
+ * float32, or one a channel. */
+int post_scale_check(const struct graph *g, const struct node *n,
+                     int64_t channels, struct err *e);
+
 /*
  * Output 0 of CONV_SCALED or MATMUL_SCALED holds int32 sums, `inner` of each
  * of `channels` in turn: they become scale * sum + bias, and posts are applied.
