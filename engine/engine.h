@@ -196,13 +196,15 @@ int session_shape(struct session *s, const struct shape *shapes, struct err *e);
 void *session_input(struct session *s, int i);
 
 /*
- * Computes.  Allocates nothing.
- * Fails: ERR_INVALID when the data themselves are wrong (index out of range).
+ * Computes.  Allocates nothing, unless data decide what is computed or how much
+ * of it: then shapes are found, and memory is had, on the way.
+ * Fails: ERR_INVALID when the data themselves are wrong (index out of range);
+ *        in such models also as session_shape() does, and ERR_UNSUPPORTED.
  */
 int session_run(struct session *s, struct err *e);
 
 /* Output i of the last run, row-major; valid until the next session_shape or
- * session_run. */
+ * session_run.  Its shape, too, where data decide it. */
 const struct tensor *session_output(const struct session *s, int i);
 
 /*

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prim_conv(), and which convolutions of oneDNN 2.6.3 are not to be trusted.
+ */
 #include "engine/dnn/prim2.h"
 
 #include <string.h>
